@@ -1,0 +1,18 @@
+import * as z from 'zod';
+import { eventInput, eventsAnswer } from './event.ts';
+import { commonRoutes, type Route } from './route.ts';
+
+/** The producers' door. */
+export const ingestRoutes = [
+	{
+		method: 'post',
+		path: '/api/v1/events',
+		role: 'producer',
+		summary: 'One event, an array of 1 to 1,000, or as many lines of ndjson; each is answered for itself',
+		body: z.union([eventInput, z.array(eventInput).min(1).max(1000)]),
+		also: ['application/x-ndjson'],
+		answers: { 202: eventsAnswer, 207: eventsAnswer },
+		problems: ['conflict', 'rate_limited', 'unknown_region'],
+	},
+	...commonRoutes,
+] as const satisfies Route[];

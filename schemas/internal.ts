@@ -1,0 +1,106 @@
+// The edge's /internal door, role service. Bodies come from our own processes, but are parsed all the same.
+import * as z from 'zod';
+import type { FeatureVector } from './feature.ts';
+import { slug } from './identifier.ts';
+import { region } from './region.ts';
+import { type ClientKeys, digest, releasePointer } from './release.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** Under --replay the clock is the city's and travels with the frames. Milliseconds since 1970; null on the wall clock. */
+export const virtualNow = z.int().nullable();
+
+export const frame = z.strictObject({
+	shard: z.int().nonnegative(),
+	epoch: z.int().nonnegative(),
+	seq: z.int().positive(),
+	/** The instant up to which the worker has folded the partition, milliseconds. */
+	as_of: z.int(),
+	now: virtualNow,
+	/** Every region of the partition that has features: those left out have none. */
+	whole: z.boolean(),
+	regions: z.array(
+		z.strictObject({
+			region_id: slug,
+			values: z.array(z.number().nullable()).readonly(),
+			/** The usual by hour of the local week, Monday 00:00 first; sent when it changed. */
+			usual_week: z.array(z.number()).length(168).optional(),
+		}),
+	),
+});
+export type Frame = z.output<typeof frame>;
+
+/** POST /internal/frames. Frames of one partition are sent one after another. */
+export const framesRequest = z.strictObject({ frames: z.array(frame) });
+export interface FrameAnswer {
+	shard: number;
+	taken: boolean;
+	/** The pair that the Shard holds now. */
+	epoch: number;
+	seq: number;
+	/** The Shard lost its memory: it wants a whole frame soon. */
+	whole_wanted: boolean;
+	/** Regions of the frame that have no catalogue entry there. */
+	unknown: string[];
+	error?: string;
+}
+
+/** POST /internal/releases: to every shard, or to those named. */
+export const releasesRequest = z.strictObject({
+	pointer: releasePointer,
+	/** Rule set documents (JSON text) by digest. */
+	bodies: z.record(digest, z.string()),
+	shards: z.array(z.int().nonnegative()).optional(),
+});
+export interface ReleasesAnswer {
+	acknowledged: { shard: number; release: number }[];
+	failed: { shard: number; error: string }[];
+}
+
+/** POST /internal/entries: all of one shard. */
+export const entriesRequest = z.strictObject({ shard: z.int().nonnegative(), entries: z.array(region) });
+
+/** GET /internal/shards/{n}: what the reconciler compares. */
+export interface ShardState {
+	shard: number;
+	release: number | null;
+	keys_version: number | null;
+	/** Entry versions by region id. */
+	entries: Record<string, number>;
+	epoch: number;
+	seq: number;
+	as_of: number | null;
+}
+
+/** GET /internal/features/{region_id}; 404 unknown_region when the Shard has no entry. */
+export interface RegionFeatures {
+	region_id: string;
+	version: number | null;
+	as_of: number | null;
+	now: number;
+	values: FeatureVector | null;
+}
+
+/** What a price isolate asks its Shard: the regions it cares for with the snapshot it holds of each, and the rule set bodies it has compiled. */
+export interface RefreshQuestion {
+	regions: [region_id: string, snapshot_id: string | null][];
+	bodies: string[];
+	/** keys.version held, null for none. */
+	keys: number | null;
+}
+
+/** The Shard's answer, as JSON text over RPC. */
+export interface RefreshAnswer {
+	release: number | null;
+	/** When it differs from what the isolate holds. */
+	pointer_keys?: ClientKeys;
+	/** Snapshots that differ from those held. */
+	snapshots: Snapshot[];
+	/** Rule set documents by digest that the snapshots name and the isolate lacks. */
+	bodies: Record<string, string>;
+	/** Regions without a catalogue entry. */
+	unknown: string[];
+	soft_ms: number;
+	hard_ms: number;
+	/** The city's clock under --replay, else null. */
+	now: number | null;
+}

@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { cloudflareTest } from '@cloudflare/vitest-plugin';
+import { defineConfig } from 'vitest/config';
+import { testBindings } from './infra/test/bindings.ts';
+import { worker } from './infra/worker.ts';
+
+const TEST_MODEL = readFileSync('./edge/shard/testmodel.onnx').toString('base64');
+
+export default defineConfig({
+	test: {
+		projects: [
+			{
+				test: { name: 'node', include: ['{schemas,models,control-plane,stream,infra}/**/*.test.ts'], environment: 'node', testTimeout: 30_000 },
+			},
+			{
+				// The sources of the shard script, its objects under the test's hands.
+				plugins: [cloudflareTest({ wrangler: { configPath: './edge/shard/wrangler.toml' }, miniflare: { bindings: { ...testBindings, TEST_MODEL } } })],
+				test: { name: 'shard', include: ['edge/shard/**/*.test.ts'], testTimeout: 30_000 }, // Vite hands the .wasm over in 5 to 10 s, once a file
+			},
+			{
+				// The sources of the price script; the shard script beside it, as built by the global setup (so: a function, called after it).
+				plugins: [
+					cloudflareTest(() => ({
+						wrangler: { configPath: './wrangler.toml' },
+						miniflare: { bindings: testBindings, workers: [{ ...worker('shard'), bindings: testBindings }] },
+					})),
+				],
+				test: { name: 'price', include: ['edge/price/**/*.test.ts'], globalSetup: './infra/test/bundle-shard.setup.ts', testTimeout: 30_000 },
+			},
+		],
+	},
+});
