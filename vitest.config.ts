@@ -22,7 +22,7 @@ export default defineConfig({
 				plugins: [
 					cloudflareTest(() => ({
 						wrangler: { configPath: './wrangler.toml' },
-						miniflare: { bindings: testBindings, workers: [{ ...worker('shard'), bindings: testBindings }] },
+						miniflare: { bindings: testBindings, workers: [worker('shard', testBindings)] },
 					})),
 				],
 				test: { name: 'price', include: ['edge/price/**/*.test.ts'], globalSetup: './infra/test/bundle-shard.setup.ts', testTimeout: 30_000 },

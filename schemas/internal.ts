@@ -16,12 +16,14 @@ export const frame = z.strictObject({
 	/** The instant up to which the worker has folded the partition, milliseconds. */
 	as_of: z.int(),
 	now: virtualNow,
-	/** Every region of the partition that has features: those left out have none. */
+	/** With this frame the Shard has every region of the partition as of now (a set of frames says so in its last). */
 	whole: z.boolean(),
 	regions: z.array(
 		z.strictObject({
 			region_id: slug,
 			values: z.array(z.number().nullable()).readonly(),
+			/** What the vector has only as a ratio. */
+			busy_drivers: z.number().nullable(),
 			/** The usual by hour of the local week, Monday 00:00 first; sent when it changed. */
 			usual_week: z.array(z.number()).length(168).optional(),
 		}),

@@ -51,6 +51,9 @@ export const limits = {
 	door_ids_max: 5_000_000, // event ids that the door recognises, the oldest forgotten first
 	ingest_waiting_max: 20_000, // events that wait for the log before the door says 503
 	city_events_max: 1000, // remembered for one region
+	time_zones_cached_max: 1000, // zones whose offsets a process remembers; IANA has about 600 names
+	offset_days_cached: 64, // UTC days of offsets a zone; the usuals look 36 days back and an hour ahead
+	final_back_ms_max: 5 * MINUTE_MS, // how far beyond the lateness a window can still be asked for a minute's final
 	log_record_bytes_max: MIB,
 
 	// Features and frames
@@ -89,4 +92,37 @@ export const limits = {
 	regions_max: 100_000,
 	profile_hours: 168,
 	neighbours_max: 32,
+
+	// Node doors (control plane, ingestion)
+	door_connections_max: 12_000, // 10,000 idle sockets must not lock the others out
+	door_headers_ms: 5 * SECOND_MS, // a socket that has not sent its headers by then is closed
+	door_request_ms: 30 * SECOND_MS, // the same for the whole request
+	door_keep_alive_ms: 65 * SECOND_MS, // longer than the usual minute of load balancers, so that they close first
+	door_close_ms: 5 * SECOND_MS, // requests in flight at a stop may take this long
+	path_chars_max: 2048, // of a request's target
+
+	// Tokens and keys
+	token_ttl_seconds_default: 24 * 3600,
+	token_ttl_seconds_max: 366 * 24 * 3600,
+	service_token_seconds: 300, // renewed at half of it
+	jwks_fetch_ms: 5 * SECOND_MS,
+	jwks_refresh_ms: 5 * MINUTE_MS, // an external issuer's new key is known within this time
+	jwks_bytes_max: 256 * KIB,
+
+	// Control plane, towards the edge and the database
+	edge_call_ms: 2 * SECOND_MS, // one call of the edge's /internal door
+	release_push_late_ms: 8 * SECOND_MS, // a push goes on in the background this long after its POST was answered
+	entries_push_max: 500, // entries in one call; with profiles about 1 MB
+	entries_push_bytes_max: 8 * MIB,
+	replay_page: 500, // decisions read at once by a replay
+	differences_max: 100, // shown of one decision or diff
+	cursor_chars_max: 300,
+
+	// Pricing
+	multiplier_decimals_max: 4, // multipliers are integers of 1/10000
+	seconds_decimals_max: 3, // ages are whole milliseconds
+	validity_seconds_default: 120,
+	fresh_seconds_default: 120,
+	stale_seconds_default: 600,
+	expected_bookings_max: 1_000_000_000, // a forecast beyond this is a defect of its model: clamped, reason not_finite
 } as const;

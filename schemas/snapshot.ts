@@ -18,6 +18,8 @@ export interface Snapshot {
 		/** Milliseconds since 1970. */
 		as_of: number;
 		values: FeatureVector;
+		/** The count behind driver_utilization, which cannot tell it when nobody is available. */
+		busy_drivers?: number | null;
 	} | null;
 	/** Forecasts from these features, by arm. Null without features. */
 	forecasts: { champion: Forecast; canary: Forecast | null } | null;

@@ -1,0 +1,106 @@
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ConfigurationError, parseConfiguration } from './configuration.ts';
+
+function fault(env: Record<string, string>): string {
+	try {
+		parseConfiguration(env);
+	} catch (error) {
+		expect(error).toBeInstanceOf(ConfigurationError);
+		return (error as Error).message;
+	}
+	throw new Error(`accepted: ${JSON.stringify(env)}`);
+}
+
+describe('parseConfiguration()', () => {
+	it('gives the defaults of the contract for an empty environment', () => {
+		expect(parseConfiguration({})).toEqual({
+			dataDir: resolve('.surgecast'),
+			host: '127.0.0.1',
+			edgePort: 8787,
+			controlPlanePort: 8788,
+			ingestPort: 8789,
+			partitions: 8,
+			logPath: null,
+			databaseDir: resolve('.surgecast/database'),
+			offlineStoreDir: null,
+			auth: { issuer: 'surgecast-local', audience: 'surgecast', jwksUrl: null },
+			latenessSeconds: 600,
+			pushIntervalMs: 100,
+			rateLimitPricesPer10s: null,
+			rateLimitEventsPerMinute: null,
+		});
+	});
+
+	it('takes empty variables for unset, and what is not ours for nobody’s business', () => {
+		expect(parseConfiguration({ EDGE_PORT: '', CLICKHOUSE_URL: '', PATH: '/bin' })).toEqual(parseConfiguration({}));
+	});
+
+	it('reads every variable', () => {
+		const configuration = parseConfiguration({
+			SURGECAST_DATA_DIR: '/data',
+			HOST: '0.0.0.0',
+			EDGE_PORT: '1',
+			CONTROL_PLANE_PORT: '2',
+			INGEST_PORT: '3',
+			PARTITIONS: '64',
+			LOG_URL: 'file:///logs/log',
+			DATABASE_URL: 'pglite:/pg',
+			OFFLINE_STORE_URL: 'file:/off',
+			AUTH_ISSUER: 'https://issuer.example/',
+			AUTH_AUDIENCE: 'fares',
+			AUTH_JWKS_URL: 'https://issuer.example/jwks',
+			LATENESS_SECONDS: '0',
+			PUSH_INTERVAL_MS: '50',
+			RATE_LIMIT_PRICES_PER_10S: '100',
+			RATE_LIMIT_EVENTS_PER_MINUTE: '60',
+		});
+		expect(configuration).toMatchObject({ dataDir: '/data', host: '0.0.0.0', edgePort: 1, controlPlanePort: 2, ingestPort: 3, partitions: 64 });
+		expect(configuration).toMatchObject({ logPath: '/logs/log', databaseDir: '/pg', offlineStoreDir: '/off', latenessSeconds: 0, pushIntervalMs: 50 });
+		expect(configuration).toMatchObject({ rateLimitPricesPer10s: 100, rateLimitEventsPerMinute: 60 });
+		expect(configuration.auth).toEqual({ issuer: 'https://issuer.example/', audience: 'fares', jwksUrl: 'https://issuer.example/jwks' });
+	});
+
+	it.each([
+		['EDGE_PORT', '65536'],
+		['EDGE_PORT', '-1'],
+		['CONTROL_PLANE_PORT', '80x'],
+		['INGEST_PORT', '1e3'],
+		['PARTITIONS', '0'],
+		['PARTITIONS', 'eight'],
+		['HOST', 'a b'],
+		['LOG_URL', 'http://x'],
+		['AUTH_ISSUER', 'surgecast-service'],
+		['AUTH_AUDIENCE', 'two words'],
+		['AUTH_JWKS_URL', 'ftp://x'],
+		['LATENESS_SECONDS', '-1'],
+		['PUSH_INTERVAL_MS', '0'],
+		['RATE_LIMIT_PRICES_PER_10S', '0'],
+		['RATE_LIMIT_EVENTS_PER_MINUTE', '1.5'],
+	])('refuses %s=%s with its name, its value and what is wanted', (name, value) => {
+		const message = fault({ [name]: value });
+		expect(message).toContain(`${name} is ${JSON.stringify(value)}, wanted: `);
+	});
+
+	it.each([
+		['LOG_URL', 'kafka://localhost:9092'],
+		['DATABASE_URL', 'postgres://localhost/x'],
+		['OFFLINE_STORE_URL', 's3://bucket'],
+		['CLICKHOUSE_URL', 'http://localhost:8123'],
+		['UPSTASH_REDIS_REST_URL', 'https://x.upstash.io'],
+	])('does not pretend that %s=%s works', (name, value) => {
+		expect(fault({ [name]: value })).toMatch(new RegExp(`${name} is .*not available in this version`));
+	});
+
+	it('names all faults at once, and no secret', () => {
+		const message = fault({ EDGE_PORT: 'x', PARTITIONS: 'y', UPSTASH_REDIS_REST_TOKEN: 'hush' });
+		expect(message).toContain('EDGE_PORT');
+		expect(message).toContain('PARTITIONS');
+		expect(message).not.toContain('hush');
+	});
+
+	it('wants an issuer with its keys, both or neither', () => {
+		expect(fault({ AUTH_ISSUER: 'https://issuer.example' })).toContain('AUTH_JWKS_URL is unset');
+		expect(fault({ AUTH_JWKS_URL: 'https://issuer.example/jwks' })).toContain('AUTH_ISSUER is unset');
+	});
+});

@@ -1,0 +1,118 @@
+// The control plane's tables. Instants are milliseconds since 1970, as in the contracts between our processes; JSON is kept as text, as it was written,
+// since jsonb would refuse \u0000 and lose the order of keys.
+import { bigint, bigserial, boolean, doublePrecision, index, integer, pgSequence, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+
+const instant = (column: string) => bigint(column, { mode: 'number' });
+
+/** Numbers every change of the catalogue, so that a reader can ask for what came after. */
+export const catalogueChange = pgSequence('catalogue_change');
+
+export const region = pgTable(
+	'region',
+	{
+		/** The order of creation. */
+		number: bigserial('number', { mode: 'number' }).notNull(),
+		region_id: text('region_id').primaryKey(),
+		name: text('name').notNull(),
+		time_zone: text('time_zone').notNull(),
+		rule_set: text('rule_set').notNull(),
+		location_hint: text('location_hint'),
+		neighbours: text('neighbours').notNull(),
+		profile: text('profile'),
+		minutes_per_booking: doublePrecision('minutes_per_booking').notNull(),
+		holidays: text('holidays'),
+		holiday_dates: text('holiday_dates').notNull(),
+		frozen: boolean('frozen').notNull(),
+		/** Grows with every change of the entry; a Shard takes a greater one only. */
+		version: integer('version').notNull(),
+		/** The last change's number in the sequence catalogue_change. */
+		change: bigint('change', { mode: 'number' }).notNull(),
+	},
+	(table) => [index('region_number').on(table.number), index('region_change').on(table.change), index('region_rule_set').on(table.rule_set)],
+);
+
+export const ruleSet = pgTable('rule_set', {
+	version: integer('version').primaryKey(),
+	name: text('name').notNull(),
+	/** Compact JSON, as it travels. */
+	document: text('document').notNull(),
+	/** SHA-256 of the document's bytes. */
+	digest: text('digest').notNull(),
+	created_at: instant('created_at').notNull(),
+	created_by: text('created_by').notNull(),
+});
+
+export const release = pgTable('release', {
+	release: integer('release').primaryKey(),
+	/** The signed payload: schemas/release.ts as JSON. */
+	content: text('content').notNull(),
+	jws: text('jws').notNull(),
+	created_at: instant('created_at').notNull(),
+	created_by: text('created_by').notNull(),
+});
+
+export const releaseAcknowledgement = pgTable(
+	'release_acknowledgement',
+	{ release: integer('release').notNull(), shard: integer('shard').notNull(), at: instant('at').notNull() },
+	(table) => [primaryKey({ columns: [table.release, table.shard] })],
+);
+
+export const clientKeys = pgTable('client_keys', {
+	version: integer('version').primaryKey(),
+	issuer: text('issuer').notNull(),
+	audience: text('audience').notNull(),
+	jwks: text('jwks').notNull(),
+});
+
+export const configChange = pgTable('config_change', {
+	number: bigserial('number', { mode: 'number' }).primaryKey(),
+	at: instant('at').notNull(),
+	who: text('who').notNull(),
+	what: text('what').notNull(),
+	from: text('from').notNull(),
+	to: text('to').notNull(),
+});
+
+export const model = pgTable(
+	'model',
+	{
+		/** The order of registration. */
+		number: bigserial('number', { mode: 'number' }).notNull(),
+		name: text('name').notNull(),
+		version: integer('version').notNull(),
+		digest: text('digest').notNull(),
+		state: text('state').notNull(),
+		manifest: text('manifest').notNull(),
+		created_at: instant('created_at').notNull(),
+		created_by: text('created_by').notNull(),
+	},
+	(table) => [primaryKey({ columns: [table.name, table.version] }), index('model_number').on(table.number)],
+);
+
+export const snapshot = pgTable('snapshot', {
+	snapshot_id: text('snapshot_id').primaryKey(),
+	body: text('body').notNull(),
+	created_at: instant('created_at').notNull(),
+});
+
+export const decision = pgTable(
+	'decision',
+	{
+		decision_id: text('decision_id').primaryKey(),
+		region_id: text('region_id').notNull(),
+		decided_at: instant('decided_at').notNull(),
+		status: text('status').notNull(),
+		release: integer('release').notNull(),
+		rule_set: integer('rule_set').notNull(),
+		user_hash: text('user_hash'),
+		snapshot_id: text('snapshot_id').notNull(),
+		isolate: text('isolate').notNull(),
+		sequence: integer('sequence').notNull(),
+		answer: text('answer').notNull(),
+		inputs: text('inputs').notNull(),
+	},
+	(table) => [
+		index('decision_region').on(table.region_id, table.decided_at, table.decision_id),
+		index('decision_decided_at').on(table.decided_at, table.decision_id),
+	],
+);

@@ -1,0 +1,25 @@
+// For tests: a database in memory, with its tables.
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import packageJson from '@electric-sql/pglite/package.json' with { type: 'json' };
+import { type Database, IN_MEMORY, openDatabase } from './database/open-database.ts';
+
+/** An empty data directory of this PGlite, made once a machine: the first start takes seconds, a copy half of one. */
+async function template(): Promise<Blob> {
+	const file = join(tmpdir(), `surgecast-pglite-${packageJson.version}.tar`);
+	if (!existsSync(file)) {
+		const fresh = await PGlite.create(IN_MEMORY);
+		const dump = await fresh.dumpDataDir('none');
+		await fresh.close();
+		const mine = `${file}.${process.pid}`;
+		writeFileSync(mine, new Uint8Array(await dump.arrayBuffer()));
+		renameSync(mine, file); // whole or not at all, whichever process is first
+	}
+	return new Blob([readFileSync(file)]);
+}
+
+export async function testDatabase(): Promise<Database> {
+	return openDatabase(IN_MEMORY, { template: await template() });
+}

@@ -1,0 +1,13 @@
+import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import type { ClientKeys } from '#schemas/release.ts';
+
+let held: { keys: ClientKeys; get: JWTVerifyGetKey } | undefined;
+
+/** The clients' keys that this isolate knows: they come with every Shard's answer that has newer ones. */
+export const clientKeys = (): { keys: ClientKeys; get: JWTVerifyGetKey } | undefined => held;
+
+/** Takes newer keys; older ones change nothing. */
+export function takeClientKeys(keys: ClientKeys): void {
+	if (held && held.keys.version >= keys.version) return;
+	held = { keys, get: createLocalJWKSet(keys.jwks as unknown as JSONWebKeySet) }; // jose's type asks for the fields that it checks itself
+}

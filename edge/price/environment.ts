@@ -1,0 +1,20 @@
+// Types only of the other script: a value import would pull ONNX Runtime's .wasm into this bundle.
+import type { Outbox } from '../shard/outbox.ts';
+import type { Shard } from '../shard/shard.ts';
+
+export interface PriceEnvironment {
+	SHARD: DurableObjectNamespace<Shard>;
+	OUTBOX: DurableObjectNamespace<Outbox>;
+	/** The shard script, for /internal/*. */
+	INTERNAL: Fetcher;
+	/** `release`, `catalogue/<n>`, `rule-set/<digest>`. */
+	RELEASES: KVNamespace;
+	/** Shards = partitions of the log. */
+	PARTITIONS: string;
+	AUTH_ISSUER: string;
+	AUTH_AUDIENCE: string;
+	/** Secret: keys the hash of user ids. */
+	USER_PEPPER: string;
+	/** Prices a token's subject may ask for in 10 seconds; unset: no limit. */
+	RATE_LIMIT_PRICES_PER_10S?: string;
+}

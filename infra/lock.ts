@@ -1,0 +1,44 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+
+/** Another process works on the data directory. */
+export class AlreadyRunning extends Error {
+	readonly pid: number;
+	constructor(directory: string, pid: number) {
+		super(`Cannot work on data directory "${directory}": process ${pid} holds it`);
+		this.pid = pid;
+	}
+}
+
+/**
+ * Holds the data directory for the life of this process: an exclusive transaction on a small SQLite file, which the operating system ends with the
+ * process, even after kill -9 while the pid still lingers. The pid beside it is for the message only.
+ * @throws AlreadyRunning at once when another process holds it.
+ */
+export function lockDataDirectory(directory: string): { release(): void } {
+	mkdirSync(directory, { recursive: true });
+	const pidFile = join(directory, 'pid');
+	const db = new DatabaseSync(join(directory, 'lock.sqlite'), { timeout: 0 });
+	try {
+		db.exec('BEGIN EXCLUSIVE');
+	} catch (error) {
+		db.close();
+		if (!/locked|busy/i.test(error instanceof Error ? error.message : '')) throw error;
+		throw new AlreadyRunning(directory, Number(readPid(pidFile)));
+	}
+	writeFileSync(pidFile, `${process.pid}\n`);
+	return {
+		release() {
+			if (db.isOpen) db.close();
+		},
+	};
+}
+
+function readPid(file: string): string {
+	try {
+		return readFileSync(file, 'utf8').trim();
+	} catch {
+		return 'NaN'; // between its lock and its pid file
+	}
+}

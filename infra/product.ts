@@ -1,0 +1,103 @@
+import { join } from 'node:path';
+import type { Configuration } from '#control-plane/configuration.ts';
+import { storeDecisions } from '#control-plane/database/decisions.ts';
+import { openDatabase } from '#control-plane/database/open-database.ts';
+import { readCatalogue } from '#control-plane/database/regions.ts';
+import { createEdgeClient } from '#control-plane/edge-client.ts';
+import { openKeys, serviceJwks, serviceTokenSource } from '#control-plane/keys.ts';
+import { seed } from '#control-plane/seed.ts';
+import { startControlPlane } from '#control-plane/start-control-plane.ts';
+import { openCatalogue } from '#stream/catalogue.ts';
+import type { Clock } from '#stream/clock.ts';
+import { openEmbeddedLog } from '#stream/log/embedded-log.ts';
+import { startStream } from '#stream/start-stream.ts';
+import { startEdge } from './edge.ts';
+import { sampleRegions } from './sample/regions.ts';
+import { sampleRuleSets } from './sample/rule-sets.ts';
+
+export type Product = Awaited<ReturnType<typeof startProduct>>;
+
+/** The data directory's events are of another clock: real time and a replayed city must not mix in one fold. */
+export class OtherClock extends Error {}
+
+/**
+ * Everything on this machine: database, log, edge, control plane, stream, in the order in which they need each other. The data directory is locked by
+ * the caller. Ready when this resolves: every Shard has the release and the catalogue.
+ */
+export async function startProduct(configuration: Configuration, options: { clock: Clock }) {
+	const { clock } = options;
+	const { dataDir, host, edgePort, ingestPort, partitions, auth } = configuration;
+	const log = openEmbeddedLog(configuration.logPath ?? join(dataDir, 'log'), { partitions });
+	const clockKind = clock.virtual ? 'replay' : 'wall';
+	const held = log.clock.kind();
+	if (held !== undefined && held !== clockKind) {
+		await log.close();
+		throw new OtherClock(
+			`Cannot use data directory "${dataDir}" ${clockKind === 'replay' ? 'for a replay' : 'on the wall clock'}: it holds events of the ${held} clock; give SURGECAST_DATA_DIR another directory`,
+		);
+	}
+	log.clock.set(clockKind);
+	const keys = openKeys(dataDir);
+	const bindings = {
+		PARTITIONS: String(partitions),
+		AUTH_ISSUER: auth.issuer,
+		AUTH_AUDIENCE: auth.audience,
+		USER_PEPPER: keys.pepper.value,
+		SERVICE_JWKS: JSON.stringify(serviceJwks(keys)),
+		EDGE_SERVICE_KEY: JSON.stringify(keys.services.edge),
+		INGEST_URL: `http://${host}:${ingestPort}`,
+		...(configuration.rateLimitPricesPer10s === null ? {} : { RATE_LIMIT_PRICES_PER_10S: String(configuration.rateLimitPricesPer10s) }),
+	};
+	const [edge, database] = await Promise.all([
+		startEdge({ directory: join(dataDir, 'edge'), host, port: edgePort, bindings }),
+		openDatabase(configuration.databaseDir).then(async (opened) => {
+			await seed(opened, { regions: sampleRegions({ profiles: !clock.virtual }), rule_sets: sampleRuleSets, keys, now: clock.now() });
+			return opened;
+		}),
+	]);
+	const controlToken = serviceTokenSource(keys, { kind: 'control-plane', audience: auth.audience });
+	const controlPlane = await startControlPlane({
+		configuration,
+		keys,
+		database,
+		edge: createEdgeClient({ url: edge.url, token: controlToken }),
+		clock: clock.now,
+	});
+	await controlPlane.reconcileNow();
+	let change = 0;
+	const catalogue = openCatalogue(async () => {
+		const read = await readCatalogue(database.connection, { after: change });
+		change = read.change;
+		return read.entries;
+	});
+	await catalogue.refresh();
+	const stream = await startStream({
+		configuration,
+		log,
+		directory: join(dataDir, 'ingest'),
+		catalogue,
+		clock,
+		pepper: keys.pepper.value,
+		authenticate: controlPlane.authenticate,
+		token: serviceTokenSource(keys, { kind: 'stream', audience: auth.audience }),
+		edge_url: edge.url,
+		store: (batch) => storeDecisions(database.connection, batch),
+	});
+	return {
+		keys,
+		catalogue,
+		log,
+		database,
+		stream,
+		urls: { edge: edge.url, control_plane: controlPlane.url, ingest: stream.url },
+		bundles: edge.bundles,
+		/** The doors first, then what they feed; the database and the log's file last. */
+		async close() {
+			await stream.stopTaking();
+			await controlPlane.close();
+			await edge.close();
+			await stream.close();
+			await database.close();
+		},
+	};
+}
