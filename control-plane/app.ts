@@ -49,7 +49,7 @@ export function createApp({ authenticate, metrics, clientKeys, ...parts }: AppOp
 		authenticate,
 		metrics,
 		readiness: async () => ((await readCurrentRelease(parts.connection)) ? null : 'There is no release yet.'),
-		rawBodies: ['POST /api/v1/rule-sets'],
+		rawBodies: ['POST /api/v1/rule-sets', 'POST /api/v1/models'],
 		internal: { routes: controlPlaneInternalRoutes, handlers: replayHandlers(parts) as Record<string, Handler> },
 	});
 }

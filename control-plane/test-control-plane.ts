@@ -74,7 +74,12 @@ export interface TestControlPlane {
 	controlPlane: ControlPlane;
 	token(role: Role, subject?: string): Promise<string>;
 	/** A call with a JSON body, or with `raw` as it is. */
-	call(role: Role | null, method: string, path: string, options?: { body?: unknown; raw?: RequestInit['body']; headers?: Record<string, string> }): Promise<Answered>;
+	call(
+		role: Role | null,
+		method: string,
+		path: string,
+		options?: { body?: unknown; raw?: RequestInit['body']; headers?: Record<string, string> },
+	): Promise<Answered>;
 	close(): Promise<void>;
 }
 

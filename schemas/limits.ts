@@ -124,5 +124,6 @@ export const limits = {
 	validity_seconds_default: 120,
 	fresh_seconds_default: 120,
 	stale_seconds_default: 600,
+	condition_nodes_max: 1000, // names, values and operators of one condition: a chain of them is as deep as it is long, and no runtime's stack may decide
 	expected_bookings_max: 1_000_000_000, // a forecast beyond this is a defect of its model: clamped, reason not_finite
 } as const;

@@ -116,18 +116,19 @@ export async function readDecision(connection: Connection, decisionId: string): 
 	return row && toStored(row);
 }
 
-const replayable = { ...columns, body: snapshot.body, document: ruleSet.document };
+const replayable = { ...columns, body: snapshot.body, document: ruleSet.document, digest: ruleSet.digest };
 
-type ReplayableRow = Row & { body: string | null; document: string | null };
+type ReplayableRow = Row & { body: string | null; document: string | null; digest: string | null };
 
-const toReplayable = ({ body, document, ...row }: ReplayableRow): ReplayableDecision => ({
-	...toStored(row),
-	snapshot: body === null ? null : (JSON.parse(body) as Snapshot),
-	document,
-});
-
-// The very document that decided: the version's, if its digest is still the one in the inputs.
-const ofRuleSet = and(eq(ruleSet.version, decision.rule_set), sql`${ruleSet.digest} = (${decision.inputs}::json ->> 'rule_set_digest')`);
+function toReplayable({ body, document, digest, ...row }: ReplayableRow): ReplayableDecision {
+	const stored = toStored(row);
+	return {
+		...stored,
+		snapshot: body === null ? null : (JSON.parse(body) as Snapshot),
+		// The very document that decided, or none: compared here, since Postgres reads no JSON that has \u0000 in a string.
+		document: digest === stored.inputs.rule_set_digest ? document : null,
+	};
+}
 
 /** One decision with what a replay needs. */
 export async function readReplayable(connection: Connection, decisionId: string): Promise<ReplayableDecision | undefined> {
@@ -135,7 +136,7 @@ export async function readReplayable(connection: Connection, decisionId: string)
 		.select(replayable)
 		.from(decision)
 		.leftJoin(snapshot, eq(snapshot.snapshot_id, decision.snapshot_id))
-		.leftJoin(ruleSet, ofRuleSet)
+		.leftJoin(ruleSet, eq(ruleSet.version, decision.rule_set))
 		.where(eq(decision.decision_id, decisionId));
 	return row && toReplayable(row);
 }
@@ -149,7 +150,7 @@ export async function readReplayablePage(
 		.select(replayable)
 		.from(decision)
 		.leftJoin(snapshot, eq(snapshot.snapshot_id, decision.snapshot_id))
-		.leftJoin(ruleSet, ofRuleSet)
+		.leftJoin(ruleSet, eq(ruleSet.version, decision.rule_set))
 		.where(
 			and(
 				from === undefined ? undefined : gte(decision.decided_at, from),

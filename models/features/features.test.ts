@@ -216,6 +216,17 @@ describe('features()', () => {
 		);
 	});
 
+	test('at a final minute equals the contract also under a lateness of two hours', () => {
+		fc.assert(
+			fc.property(scene, seed, fc.integer({ min: 0, max: 120 }), (one, way, back) => {
+				const window = arrive(one, way, emptyWindow({ lateness_ms: 2 * HOUR }));
+				const minute = Math.floor(one.now / MINUTE) * MINUTE - back * MINUTE;
+				expectOracle(features(window, one.region, minute), one, minute);
+			}),
+			{ numRuns: 100 },
+		);
+	});
+
 	test('at a final minute equals to the bit what a worker that stopped there has', () => {
 		fc.assert(
 			fc.property(scene, seed, fc.integer({ min: 0, max: 14 }), (one, way, back) => {
@@ -275,6 +286,21 @@ describe('features()', () => {
 				const window = arrive(one, way);
 				features(window, one.region, one.now);
 				expect(features(window, other.region, one.now)).toEqual(features(arrive(one, way), other.region, one.now));
+			}),
+			{ numRuns: 60 },
+		);
+	});
+
+	test('follows a past that is loaded after it was asked', () => {
+		fc.assert(
+			fc.property(scene, (one) => {
+				const [old, recent] = [true, false].map((wanted) => one.events.filter((event) => event.timestamp < one.now - 6 * DAY === wanted));
+				const window = arrive({ events: recent!, now: one.now }, 1);
+				features(window, one.region, one.now);
+				for (const event of old!) if (event.event_type === 'booking' || event.event_type === 'search') fold(window, event);
+				const asked = features(window, one.region, one.now);
+				window.usual = null;
+				expect(asked).toEqual(features(window, one.region, one.now));
 			}),
 			{ numRuns: 60 },
 		);

@@ -12,7 +12,7 @@ import type { RegionWindow } from './window.ts';
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 const HELD_MS = 10_000;
-/** The usuals of now stand on quarters older than this; nothing in time is. */
+/** The usuals of now stand on quarters older than this. Nothing in time is, but a history may be loaded at once. */
 const SETTLED_MS = 6 * DAY_MS;
 
 /**
@@ -43,6 +43,7 @@ function countUser(window: RegionWindow, kind: Kind, at: number): void {
 	addToPanes(window.seconds, kind, at);
 	addToPanes(window.tens, kind, at);
 	if (at < window.first_user) window.first_user = at;
+	if (at < window.as_of - SETTLED_MS) forgetUsuals(window);
 	if (kind !== BOOKING) return;
 	addToQuarter(window.quarters, Math.floor(at / QUARTER_MS));
 	const day = Math.floor(at / DAY_MS);
@@ -50,7 +51,6 @@ function countUser(window: RegionWindow, kind: Kind, at: number): void {
 		window.dirty.add(day);
 		window.dirtied = day;
 	}
-	if (at < window.as_of - SETTLED_MS) forgetUsuals(window);
 }
 
 const kinds: Partial<Record<EventType, Kind>> = { booking: BOOKING, search: SEARCH, cancel: CANCEL };

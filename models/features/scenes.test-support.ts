@@ -115,7 +115,12 @@ export const scene: fc.Arbitrary<Scene> = fc
 			profile: fc.option(profile, { nil: null }),
 			dayHolidays: fc.array(fc.integer({ min: 0, max: 29 }), { maxLength: 4 }),
 			weekHolidays: fc.constantFrom([], [7], [7, 14, 21, 28]),
-			span: fc.constantFrom(30 * DAY, 30 * DAY, 12 * DAY, 3 * DAY, 3 * HOUR, 20 * MINUTE),
+			span: fc.oneof(
+				fc.constantFrom(30 * DAY, 12 * DAY, 3 * DAY, 3 * HOUR, 20 * MINUTE),
+				// First events about the edges of ratio_24h, ratio_24h_ago and rolling_avg_7d.
+				fc.integer({ min: 22 * HOUR, max: 25 * HOUR }),
+				fc.integer({ min: 7 * DAY - 30 * MINUTE, max: 7 * DAY + 30 * MINUTE }),
+			),
 		}),
 	)
 	.chain(({ time_zone, now, profile, dayHolidays, weekHolidays, span }) =>

@@ -11,12 +11,11 @@ export const USUAL_MIN = 0.05 / 4;
 /** A day of quarters, the coming hour's, and what finals look back. */
 const SLOTS = 128;
 
-/** Usuals by quarter. Those of settled weeks do not change, so each is computed once while region and first event stay. */
+/** Usuals by quarter. Those of settled weeks do not change, so each is computed once while the region's entry stays. */
 export interface UsualCache {
 	time_zone: string;
 	profile: readonly number[] | null;
 	holiday_dates: readonly string[];
-	firstQuarter: number;
 	/** The profile's mean hour; 0 without one. */
 	profileMean: number;
 	readonly quarters: Int32Array;
@@ -27,27 +26,19 @@ export interface UsualCache {
 	season: number;
 }
 
+/** For when something was counted in a settled week after all. */
 export function forgetUsuals(window: RegionWindow): void {
 	window.usual?.quarters.fill(-1);
 }
 
 /** The window's cache, emptied when what it stands on has changed. */
 export function usualCache(window: RegionWindow, region: FeatureRegion): UsualCache {
-	const firstQuarter = Math.floor(window.first_user / QUARTER_MS);
 	let cache = window.usual;
-	if (
-		cache !== null &&
-		cache.firstQuarter === firstQuarter &&
-		cache.profile === region.profile &&
-		cache.holiday_dates === region.holiday_dates &&
-		cache.time_zone === region.time_zone
-	)
-		return cache;
+	if (cache !== null && cache.profile === region.profile && cache.holiday_dates === region.holiday_dates && cache.time_zone === region.time_zone) return cache;
 	cache = {
 		time_zone: region.time_zone,
 		profile: region.profile,
 		holiday_dates: region.holiday_dates,
-		firstQuarter,
 		profileMean: (region.profile ?? []).reduce((sum, hour) => sum + hour, 0) / 168,
 		quarters: cache?.quarters.fill(-1) ?? new Int32Array(SLOTS).fill(-1),
 		values: cache?.values ?? new Float64Array(SLOTS),

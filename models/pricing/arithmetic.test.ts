@@ -2,12 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { featureNames } from '#schemas/feature.ts';
 import type { Forecast } from '#schemas/forecast.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import { curve } from './curve.ts';
 import { decimal } from './decimal.ts';
 import { halfEven } from './half-even.ts';
 import { minorUnits } from './minor-units.ts';
 import { roundToStep } from './rounding.ts';
 import { scores } from './scores.ts';
+import { utc } from './utc.ts';
 
 describe('decimal()', () => {
 	it.each<[number, bigint, number]>([
@@ -157,5 +159,27 @@ describe('scores()', () => {
 		expect(scores(known, forecast(Number.POSITIVE_INFINITY), options)).toMatchObject({ demand_score: 1, expected_bookings: 1e9, finite: false });
 		expect(scores(known, forecast(-1), options)).toMatchObject({ demand_score: 0.0909, expected_bookings: 0, finite: false });
 		expect(scores(features({ usual_15min: Number.NaN }), forecast(9), options)).toMatchObject({ demand_score: 0.5, finite: false });
+	});
+});
+
+describe('utc()', () => {
+	it('writes what formatInstant() writes', () => {
+		fc.assert(
+			fc.property(
+				fc.oneof(
+					fc.integer({ min: -864e13, max: 864e13 }),
+					fc.integer({ min: 0, max: 4e12 }),
+					fc.integer({ min: 0, max: 40_000 }).map((day) => day * 86_400_000 - 1),
+				),
+				(at) => {
+					expect(utc(at)).toBe(formatInstant(at));
+				},
+			),
+			{ numRuns: 3000 },
+		);
+	});
+
+	it('clamps what is no instant', () => {
+		for (const at of [Number.NaN, Number.POSITIVE_INFINITY, -1e300, 2 ** 53]) expect(utc(at)).toMatch(/Z$/);
 	});
 });

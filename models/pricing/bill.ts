@@ -16,7 +16,9 @@ export interface Bill {
 }
 
 const MULTIPLIER_SCALE = 4;
+const ONE = 10_000n;
 const MAX = limits.amount_minor_max;
+const MOST = BigInt(MAX);
 
 /**
  * The price of base + distance under a multiplier (1/10000, made of `factors`): price actions on the exact running price in their order, then the
@@ -27,82 +29,97 @@ export function bill(
 	{ multiplier, factors }: { multiplier: number; factors: readonly Factor[] },
 	{ actions, step, mode }: { actions: readonly PriceAction[]; step: number; mode: RoundingMode },
 ): Bill {
-	const sheet = new Map<string, number>();
+	const lines: Bill['lines'] = [];
 	let sum = 0;
 	let bounded = false;
 	/** The running sum stays within the bounds, so that every line and every partial sum is an exact number. */
-	const line = (kind: string, exactly: number | bigint): void => {
-		const amount = Number(exactly);
+	const line = (kind: string, amount: number): void => {
 		const kept = Math.min(Math.max(amount, -MAX - sum), MAX - sum);
 		if (kept !== amount) bounded = true;
 		if (kept === 0) return;
-		sheet.set(kind, kept);
+		lines.push({ kind, amount_minor: kept });
 		sum += kept;
 	};
-
-	const whole = baseAndDistance(tariff, distance_km);
-	line('base', tariff.base);
-	if (whole.scale > 0 || whole.units !== BigInt(tariff.base)) line('distance', whole.units / tenTo(whole.scale) - BigInt(tariff.base));
-	const cut = cutProduct(whole);
-	for (const [kind, part] of factors) line(kind, cut(part));
-
-	let running: Decimal = { units: whole.units * BigInt(multiplier), scale: whole.scale + MULTIPLIER_SCALE };
 	const bound = (price: Decimal): Decimal => {
-		const most = BigInt(MAX) * tenTo(price.scale);
-		if (price.units <= most && price.units >= -most) return price;
+		const most = mostAt(price.scale);
+		if (price.units <= most && (price.units >= 0n || price.units >= -most)) return price;
 		bounded = true;
 		return { units: price.units > 0n ? most : -most, scale: price.scale };
 	};
-	running = bound(running);
+
+	const distance = distanceMoney(tariff, distance_km);
+	line('base', tariff.base);
+	line('distance', cut(distance));
+	const whole: Decimal = { units: BigInt(tariff.base) * tenTo(distance.scale) + distance.units, scale: distance.scale };
+	const cutPart = partCutter(whole);
+	for (const [kind, part] of factors) line(kind, cutPart(part));
+
+	let running = bound({ units: whole.units * BigInt(multiplier), scale: whole.scale + MULTIPLIER_SCALE });
 	for (const { kind, action, by } of actions) {
-		const next = bound(acted(running, action, by));
-		line(
-			kind,
-			(next.units * tenTo(Math.max(0, running.scale - next.scale)) - running.units * tenTo(Math.max(0, next.scale - running.scale))) /
-				tenTo(Math.max(running.scale, next.scale)),
-		);
-		running = next;
+		const change = changeBy(running, action, by);
+		const next = action === 'multiply' ? { units: running.units * BigInt(by), scale: change.scale } : plus(running, change);
+		const kept = bound(next);
+		line(kind, cut(kept === next ? change : plus(kept, negative(running))));
+		running = kept;
 	}
 	const least = BigInt(tariff.minimum) * tenTo(running.scale);
 	const minimum = running.units < least;
 	if (minimum) {
-		line('minimum', (least - running.units) / tenTo(running.scale));
+		line('minimum', cut({ units: least - running.units, scale: running.scale }));
 		running = { units: least, scale: running.scale };
 	}
 
 	const rounded = Number(roundToStep(running, { step: BigInt(step), mode }));
-	const most = MAX - (MAX % step);
-	const amount = Math.min(rounded, most);
+	const amount = Math.min(rounded, MAX - (MAX % step));
 	if (amount !== rounded) bounded = true;
-	if (amount !== sum) sheet.set('rounding', amount - sum);
-	return { amount_minor: amount, lines: Array.from(sheet, ([kind, amount_minor]) => ({ kind, amount_minor })), minimum, bounded };
+	if (amount !== sum) lines.push({ kind: 'rounding', amount_minor: amount - sum });
+	return { amount_minor: amount, lines, minimum, bounded };
 }
+
+const mosts: bigint[] = [];
+/** limits.amount_minor_max in units of a scale. */
+const mostAt = (scale: number): bigint => (mosts[scale] ??= MOST * tenTo(scale));
+
+const NOTHING: Decimal = { units: 0n, scale: 0 };
 
 /** Exact: the distance is the decimal that its sender wrote. */
-function baseAndDistance({ base, per_km }: Tariff, distance_km: number): Decimal {
-	if (per_km === 0 || distance_km === 0) return { units: BigInt(base), scale: 0 };
+function distanceMoney({ per_km }: Tariff, distance_km: number): Decimal {
+	if (per_km === 0 || distance_km === 0) return NOTHING;
 	const { units, scale } = decimal(distance_km);
-	return { units: BigInt(base) * tenTo(scale) + units * BigInt(per_km), scale };
+	return { units: units * BigInt(per_km), scale };
 }
 
-/** A part (1/10000) of the whole, cut toward zero. In doubles where they are exact, which they nearly always are. */
-function cutProduct({ units, scale }: Decimal): (part: number) => number | bigint {
+const negative = ({ units, scale }: Decimal): Decimal => ({ units: -units, scale });
+
+function plus(a: Decimal, b: Decimal): Decimal {
+	if (a.scale === b.scale) return { units: a.units + b.units, scale: a.scale };
+	return a.scale < b.scale
+		? { units: a.units * tenTo(b.scale - a.scale) + b.units, scale: b.scale }
+		: { units: a.units + b.units * tenTo(a.scale - b.scale), scale: a.scale };
+}
+
+/** Toward zero, to the minor unit. */
+const cut = ({ units, scale }: Decimal): number => Number(scale === 0 ? units : units / tenTo(scale));
+
+/** Cuts parts (1/10000) of the whole toward zero: in doubles where they are exact, which they nearly always are. */
+function partCutter({ units, scale }: Decimal): (part: number) => number {
 	const small = Number(units);
-	const divisor = 10 ** (scale + MULTIPLIER_SCALE);
+	const divisor = Number(tenTo(scale + MULTIPLIER_SCALE));
 	return (part) => {
 		const product = small * part;
 		if (divisor <= 1e12 && Math.abs(product) <= Number.MAX_SAFE_INTEGER) return (product - (product % divisor)) / divisor;
-		return (units * BigInt(part)) / tenTo(scale + MULTIPLIER_SCALE);
+		return cut({ units: units * BigInt(part), scale: scale + MULTIPLIER_SCALE });
 	};
 }
 
-function acted({ units, scale }: Decimal, action: PriceAction['action'], by: number): Decimal {
+/** What a price action adds to the running price. */
+function changeBy({ units, scale }: Decimal, action: PriceAction['action'], by: number): Decimal {
 	switch (action) {
 		case 'multiply':
-			return { units: units * BigInt(by), scale: scale + MULTIPLIER_SCALE };
+			return { units: units * (BigInt(by) - ONE), scale: scale + MULTIPLIER_SCALE };
 		case 'add':
-			return { units: units + BigInt(by) * tenTo(scale), scale };
-		case 'set':
 			return { units: BigInt(by), scale: 0 };
+		case 'set':
+			return { units: BigInt(by) * tenTo(scale) - units, scale };
 	}
 }

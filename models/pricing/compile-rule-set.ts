@@ -6,6 +6,7 @@ import type { FieldError } from '#schemas/problem.ts';
 import { type RoundingMode, type RuleSetDocument, ruleSetDocument } from '#schemas/rule-set.ts';
 import { type Condition, condition } from './condition.ts';
 import { type Curve, curve } from './curve.ts';
+import { tenTo } from './decimal.ts';
 import { minorUnits } from './minor-units.ts';
 
 /** The money of a product in a region, in minor units. */
@@ -34,8 +35,8 @@ export type PriceAction = Rule & { action: 'multiply' | 'add' | 'set'; by: numbe
 export interface CompiledRuleSet {
 	name: string;
 	currency: string;
-	/** Digits of the currency after the point. */
-	digits: number;
+	/** Minor units in one of the currency: 100 for SGD. */
+	unit: number;
 	products: ReadonlyMap<string, { everywhere: Tariff; regions: ReadonlyMap<string, Tariff> }>;
 	horizon_minutes: HorizonMinutes;
 	demand_curve: Curve;
@@ -133,7 +134,7 @@ function compile(document: RuleSetDocument): CompileResult {
 		ruleSet: {
 			name: document.name,
 			currency: document.currency,
-			digits,
+			unit: Number(tenTo(digits)),
 			products,
 			horizon_minutes: surge.horizon_minutes,
 			demand_curve: curve(surge.demand_curve),

@@ -22,7 +22,11 @@ let environment: Environment | undefined;
 function celEnvironment(): Environment {
 	if (environment) return environment;
 	const made = new Environment({
-		limits: { maxDepth: limits.condition_depth_max + PARSER_DEPTH_SLACK, maxListElements: limits.condition_list_max },
+		limits: {
+			maxDepth: limits.condition_depth_max + PARSER_DEPTH_SLACK,
+			maxListElements: limits.condition_list_max,
+			maxAstNodes: limits.condition_nodes_max,
+		},
 	});
 	for (const [root, fields] of paths) {
 		const schema = Object.fromEntries([...fields].filter(([field]) => !field.includes('.')).map(([field, { type }]) => [field, type]));
@@ -61,8 +65,9 @@ const refused = (message: string, offset: number) => ({ ok: false, refusal: { me
 function told(error: ParseError | TypeFault): ConditionRefusal {
 	const offset = error.range?.start ?? 0;
 	if (error.code !== 'limit_exceeded') return { message: clip(`is not a valid condition: ${error.summary ?? error.message}`), offset };
-	const wide = error.summary.includes('maxListElements');
-	return { message: wide ? `must not have a list of more than ${limits.condition_list_max} elements` : TOO_DEEP, offset };
+	if (error.summary.includes('maxListElements')) return { message: `must not have a list of more than ${limits.condition_list_max} elements`, offset };
+	if (error.summary.includes('maxAstNodes')) return { message: `must not have more than ${limits.condition_nodes_max} names, values and operators`, offset };
+	return { message: TOO_DEEP, offset };
 }
 
 const TOO_DEEP = `must not be nested deeper than ${limits.condition_depth_max} levels`;

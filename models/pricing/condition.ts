@@ -126,7 +126,8 @@ function decided(operands: readonly Read[], by: boolean): Read {
 /** Values of different types are unequal, as in CEL. */
 function equality(left: Read, right: Read, equal: boolean): Read {
 	return (context) => {
-		const [a, b] = [left(context), right(context)];
+		const a = left(context);
+		const b = right(context);
 		return a === undefined || b === undefined ? undefined : (a === b) === equal;
 	};
 }
@@ -147,7 +148,8 @@ function membership(left: Read, list: readonly Read[]): Read {
 
 function comparison(op: '<' | '<=' | '>' | '>=', left: Read, right: Read): Read {
 	return (context) => {
-		const [a, b] = [left(context), right(context)];
+		const a = left(context);
+		const b = right(context);
 		if (a === undefined || b === undefined || typeof a !== typeof b) return undefined;
 		switch (op) {
 			case '<':
@@ -164,7 +166,8 @@ function comparison(op: '<' | '<=' | '>' | '>=', left: Read, right: Read): Read 
 
 function arithmetic(op: '+' | '-' | '*' | '/', left: Read, right: Read): Read {
 	return (context) => {
-		const [a, b] = [left(context), right(context)];
+		const a = left(context);
+		const b = right(context);
 		if (typeof a === 'string' && typeof b === 'string' && op === '+') return a + b;
 		if (typeof a !== 'number' || typeof b !== 'number') return undefined;
 		switch (op) {
@@ -182,7 +185,8 @@ function arithmetic(op: '+' | '-' | '*' | '/', left: Read, right: Read): Read {
 
 function method(name: string, { text, argument }: { text: Read; argument: Read }): Read {
 	return (context) => {
-		const [a, b] = [text(context), argument(context)];
+		const a = text(context);
+		const b = argument(context);
 		if (typeof a !== 'string' || typeof b !== 'string') return undefined;
 		return name === 'startsWith' ? a.startsWith(b) : name === 'endsWith' ? a.endsWith(b) : a.includes(b);
 	};

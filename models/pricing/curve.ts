@@ -16,7 +16,7 @@ export function curve(points: readonly (readonly [number, number])[]): Curve {
 	const scale = Math.max(SCORE_SCALE, ...exact.map((x) => x.scale));
 	const xs = exact.map((x) => x.units * tenTo(scale - x.scale));
 	const ys = points.map(([, y]) => Math.round(y * 10_000));
-	return scale <= NUMBER_SCALE_MAX ? coarse(xs.map(Number), ys, 10 ** (scale - SCORE_SCALE)) : fine(xs, ys.map(BigInt), tenTo(scale - SCORE_SCALE));
+	return scale <= NUMBER_SCALE_MAX ? coarse(xs.map(Number), ys, Number(tenTo(scale - SCORE_SCALE))) : fine(xs, ys.map(BigInt), tenTo(scale - SCORE_SCALE));
 }
 
 function coarse(xs: readonly number[], ys: readonly number[], unit: number): Curve {

@@ -1,5 +1,4 @@
 import type { DecisionInputs } from '#schemas/decision.ts';
-import { formatInstant } from '#schemas/instant.ts';
 import { limits } from '#schemas/limits.ts';
 import type { PriceOutcome, Status } from '#schemas/price.ts';
 import type { Refusal } from '#schemas/problem.ts';
@@ -8,7 +7,8 @@ import type { CompiledRuleSet, PriceAction, Tariff } from './compile-rule-set.ts
 import type { Condition } from './condition.ts';
 import type { ConditionContext } from './condition-context.ts';
 import { type Knowledge, knowledge } from './knowledge.ts';
-import { addTerm, allFactors, calm, capAt, floorAt, type Surge, shrink } from './surge.ts';
+import { addTerm, allFactors, calm, capAt, type Factor, floorAt, type Surge, shrink } from './surge.ts';
+import { utc } from './utc.ts';
 
 /** `condition_errors`: how many conditions ended in an error, for the metrics. */
 export type Decided = { ok: true; outcome: PriceOutcome; condition_errors: number } | { ok: false; refusal: Refusal };
@@ -71,7 +71,7 @@ export function decide(inputs: DecisionInputs, ruleSet: CompiledRuleSet): Decide
 	if (billed.minimum) reasons.push('minimum');
 	if ((billed.bounded || !distance.fits) && status !== 'frozen' && !reasons.includes('not_finite')) reasons.push('not_finite');
 
-	const unit = 10 ** ruleSet.digits;
+	const { unit } = ruleSet;
 	const features = snapshot.features;
 	return {
 		ok: true,
@@ -83,11 +83,11 @@ export function decide(inputs: DecisionInputs, ruleSet: CompiledRuleSet): Decide
 			currency: ruleSet.currency,
 			base_price: tariff.base / unit,
 			surge_multiplier: surge.multiplier / 10_000,
-			decided_at: formatInstant(decided_at),
-			valid_until: formatInstant(decided_at + ruleSet.validity_ms),
+			decided_at: utc(decided_at),
+			valid_until: utc(decided_at + ruleSet.validity_ms),
 			status,
 			reasons,
-			factors: Object.fromEntries(factors.map(([kind, part]) => [kind, part / 10_000])),
+			factors: named(factors),
 			lines: billed.lines,
 			forecast,
 			versions: {
@@ -95,12 +95,18 @@ export function decide(inputs: DecisionInputs, ruleSet: CompiledRuleSet): Decide
 				rule_set: snapshot.rule_set.version,
 				model: forecast?.model ?? null,
 				features: features?.version ?? null,
-				features_as_of: features ? formatInstant(features.as_of) : null,
+				features_as_of: features ? utc(features.as_of) : null,
 				age_ms: known.age_ms,
 			},
 		},
 		condition_errors: rules.errors(),
 	};
+}
+
+function named(factors: readonly Factor[]): Record<string, number> {
+	const object: Record<string, number> = {};
+	for (const [kind, part] of factors) object[kind] = part / 10_000;
+	return object;
 }
 
 function tariffOf(ruleSet: CompiledRuleSet, product: string, region: string): Tariff | undefined {

@@ -152,7 +152,12 @@ export async function openFeatureWorker(options: {
 		},
 		async step() {
 			const deadline = Date.now() + STEP_DEADLINE_MS;
-			for (const { partition } of owned) while (await partition.look());
+			// Side by side, so that their finals share an append.
+			await Promise.all(
+				owned.map(async ({ partition }) => {
+					while (await partition.look());
+				}),
+			);
 			for (let told = await send(owned, true); !told; told = await send(owned, true)) {
 				if (Date.now() > deadline) throw new Error(`Cannot finish a step: not every shard acknowledges (${trouble ?? 'a frame was refused'})`);
 				await new Promise((resolve) => setTimeout(resolve, RETRY_MS));

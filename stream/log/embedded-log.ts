@@ -82,6 +82,7 @@ export function openEmbeddedLog(
 			starts.set(slot(topic, partition), first ?? 0);
 		}
 	const listeners = new Set<() => void>();
+	let queue: { records: readonly Appended[]; resolve: () => void; reject: (error: unknown) => void }[] = [];
 
 	function transaction<T>(work: () => T): T {
 		db.exec('BEGIN IMMEDIATE');
@@ -95,29 +96,44 @@ export function openEmbeddedLog(
 		}
 	}
 
+	/** Group commit: appends of one turn share a transaction, and so a wait for the disk. It keeps all of them or none. */
+	function flush(): void {
+		const group = queue;
+		queue = [];
+		const next = new Map<string, number>();
+		try {
+			transaction(() => {
+				for (const { records } of group) for (const record of records) write(record, next);
+			});
+		} catch (error) {
+			// SQLite's own words (disk full, locked, I/O) are for the operator; nothing was appended.
+			const unavailable = new LogUnavailable(error instanceof Error ? error.message : String(error));
+			for (const { reject } of group) reject(unavailable);
+			return;
+		}
+		for (const [at, offset] of next) ends.set(at, offset);
+		for (const { resolve } of group) resolve();
+		for (const listener of listeners) listener();
+	}
+
+	function write({ topic, partition, key, value, timestamp, headers }: Appended, next: Map<string, number>): void {
+		const at = slot(topic, partition);
+		const offset = next.get(at) ?? ends.get(at);
+		if (offset === undefined) throw new Error(`Cannot append to ${at}: there is no such partition`);
+		const record = { offset, at: timestamp, key, headers: headers ? JSON.stringify(headers) : null, value };
+		insert.run(numberOf[topic], partition, offset, timestamp, checksum(numberOf[topic], partition, record), key, record.headers, value);
+		next.set(at, offset + 1);
+	}
+
 	return {
 		identity,
 		partitions: made,
-		async append(records: readonly Appended[]) {
-			if (records.length === 0) return;
-			const next = new Map<string, number>();
-			try {
-				transaction(() => {
-					for (const { topic, partition, key, value, timestamp, headers } of records) {
-						const at = slot(topic, partition);
-						const offset = next.get(at) ?? ends.get(at);
-						if (offset === undefined) throw new Error(`Cannot append to ${at}: there is no such partition`);
-						const record = { offset, at: timestamp, key, headers: headers ? JSON.stringify(headers) : null, value };
-						insert.run(numberOf[topic], partition, offset, timestamp, checksum(numberOf[topic], partition, record), key, record.headers, value);
-						next.set(at, offset + 1);
-					}
-				});
-			} catch (error) {
-				// SQLite's own words (disk full, locked, I/O) are for the operator; nothing was appended.
-				throw new LogUnavailable(error instanceof Error ? error.message : String(error));
-			}
-			for (const [at, offset] of next) ends.set(at, offset);
-			for (const listener of listeners) listener();
+		append(records: readonly Appended[]) {
+			if (records.length === 0) return Promise.resolve();
+			return new Promise((resolve, reject) => {
+				if (queue.length === 0) setImmediate(flush);
+				queue.push({ records, resolve, reject });
+			});
 		},
 		async read(topic, partition, { offset, records_max, bytes_max }) {
 			const at = slot(topic, partition);
@@ -177,6 +193,7 @@ export function openEmbeddedLog(
 			return forgotten;
 		},
 		async close() {
+			if (queue.length > 0) flush();
 			listeners.clear();
 			if (db.isOpen) db.close();
 		},
