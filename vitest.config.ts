@@ -10,7 +10,17 @@ export default defineConfig({
 	test: {
 		projects: [
 			{
-				test: { name: 'node', include: ['{schemas,models,control-plane,stream,infra}/**/*.test.ts'], environment: 'node', testTimeout: 30_000 },
+				test: {
+					name: 'node',
+					include: ['{schemas,models,control-plane,stream,infra}/**/*.test.ts'],
+					exclude: ['**/*.e2e.test.ts', '**/node_modules/**'],
+					environment: 'node',
+					testTimeout: 30_000,
+				},
+			},
+			{
+				// Whole flows with real processes: after all others, one file at a time.
+				test: { name: 'product', include: ['infra/**/*.e2e.test.ts'], testTimeout: 60_000, fileParallelism: false, sequence: { groupOrder: 1 } },
 			},
 			{
 				// The sources of the shard script, its objects under the test's hands.

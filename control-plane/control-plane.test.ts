@@ -198,7 +198,9 @@ describe('regions', () => {
 		}
 		expect(seen).toEqual(['late', 'icy', 'born', 'sg-airport', 'sg-central']);
 		for (const query of ['limit=0', 'limit=501', 'limit=x', 'limit=-1', 'limit=1.5']) refused(await viewer(`regions?${query}`), 422, 'invalid', '/limit');
-		for (const bad of ['x', 'bnVsbA', 'e30', 'MWUzMDA', 'LTE']) refused(await viewer(`regions?cursor=${bad}`), 422, 'invalid', '/cursor');
+		for (const bad of ['x', 'bnVsbA', 'e30', 'MWUzMDA', 'LTE', 'OTAwNzE5OTI1NDc0MDk5MQ', '%00'])
+			for (const list of ['regions', 'rule-sets', 'releases', 'models', 'config-changes'])
+				refused(await viewer(`${list}?cursor=${bad}`), 422, 'invalid', '/cursor');
 	});
 
 	it('readCatalogue() tells what changed since', async () => {

@@ -121,7 +121,8 @@ describe('GET /api/v1/decisions', () => {
 		['to=2026-02-30T00:00:00Z', '/to'],
 		['limit=501', '/limit'],
 		['cursor=MTI', '/cursor'],
-		['cursor=WzEsIlx1MDAwMCJdIQ', '/cursor'],
+		['cursor=WzEsIlx1MDAwMCJd', '/cursor'], // [1,"\u0000"]
+		['cursor=WzFlMzAsImEiXQ', '/cursor'], // [1e30,"a"]
 	])('refuses %s', async (query, path) => {
 		const { status, json } = await analyst(`?${query}`);
 		expect([status, json.errors?.[0]?.path]).toEqual([422, path]);

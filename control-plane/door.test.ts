@@ -259,6 +259,13 @@ describe('serveDoor()', () => {
 		expect(await raw(port, 'GET http://[ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 .*application\/problem\+json/s);
 	});
 
+	it('closes connections that never say anything', async () => {
+		served = await serveDoor(app, { host: '127.0.0.1', port: 0, silentMs: 100 });
+		const silent = connect(served.port, '127.0.0.1');
+		await once(silent, 'close');
+		expect((await fetch(`${served.url}/healthz`)).status).toBe(200);
+	});
+
 	it('names a port that is taken', async () => {
 		const { port } = await serve();
 		await expect(serveDoor(app, { host: '127.0.0.1', port })).rejects.toThrow(`127.0.0.1:${port}`);

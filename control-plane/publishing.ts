@@ -48,8 +48,6 @@ interface PublishingOptions {
 	onIncomplete: () => void;
 }
 
-const REGIONS_NAMED_MAX = 20;
-
 const sleep = (ms: number) =>
 	new Promise<void>((resolve) => {
 		setTimeout(resolve, ms).unref();
@@ -203,10 +201,10 @@ export function createPublishing({ connection, edge, keys, clientKeys, partition
 					await lockConfiguration(transaction);
 					const current = await readCurrentRelease(transaction);
 					const { rule_sets, models } = old.content;
-					const orphans = await regionsWithout(transaction, { ruleSets: Object.keys(rule_sets), limit: REGIONS_NAMED_MAX + 1 });
+					const orphans = await regionsWithout(transaction, { ruleSets: Object.keys(rule_sets), limit: limits.regions_named_max + 1 });
 					if (orphans.length > 0) {
-						const named = orphans.slice(0, REGIONS_NAMED_MAX).join(', ');
-						const more = orphans.length > REGIONS_NAMED_MAX ? ' and more' : '';
+						const named = orphans.slice(0, limits.regions_named_max).join(', ');
+						const more = orphans.length > limits.regions_named_max ? ' and more' : '';
 						return { code: 'conflict', detail: `Release ${number} lacks the rule set of the regions ${named}${more}; give them another one first.` };
 					}
 					const release = await commit(transaction, { current, parts: { rule_sets, models }, author });

@@ -10,7 +10,7 @@ import { listRuleSets } from './database/rule-sets.ts';
 import { type Keys, openKeys } from './keys.ts';
 import { seed } from './seed.ts';
 import { cityDocument, sampleRegions } from './test-control-plane.ts';
-import { testDatabase } from './test-database.ts';
+import { databaseTemplate, testDatabase } from './test-database.ts';
 
 let dir: string;
 let keys: Keys;
@@ -49,6 +49,7 @@ describe('seed()', () => {
 
 	it('is all or nothing through kill -9 during the first start', async () => {
 		const at = join(dir, 'killed');
+		await (await openDatabase(at, { template: await databaseTemplate() })).close();
 		const program = `
 			import { openDatabase } from './control-plane/database/open-database.ts';
 			import { openKeys } from './control-plane/keys.ts';

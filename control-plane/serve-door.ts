@@ -37,9 +37,13 @@ function refuseRaw(error: NodeJS.ErrnoException, socket: Socket): void {
 /**
  * Serves a door over HTTP/1.1. Headers, requests and connections are bounded (limits.door_*), so that slow or idle clients cannot lock others out.
  * @param options.port 0 for any free one.
+ * @param options.silentMs how long a connection may stay without a byte.
  * @throws when the port is taken; the message names it.
  */
-export async function serveDoor(app: DoorApp, { host, port }: { host: string; port: number }): Promise<ServedDoor> {
+export async function serveDoor(
+	app: DoorApp,
+	{ host, port, silentMs = limits.door_headers_ms }: { host: string; port: number; silentMs?: number },
+): Promise<ServedDoor> {
 	const listener = getRequestListener((request, env) => app.fetch(request, { incoming: env.incoming as IncomingMessage }), {
 		overrideGlobalObjects: false,
 		// Only what happens outside of the app comes here: a target or Host header that is no URL.
@@ -73,7 +77,14 @@ export async function serveDoor(app: DoorApp, { host, port }: { host: string; po
 	};
 	server.on('connection', (socket) => {
 		connections.set(socket, 0);
-		socket.on('close', () => connections.delete(socket));
+		// Node's headersTimeout begins with the first byte: a connection that never sends one would stay for ever.
+		const silent = setTimeout(() => {
+			if (socket.bytesRead === 0) socket.destroy();
+		}, silentMs);
+		socket.on('close', () => {
+			clearTimeout(silent);
+			connections.delete(socket);
+		});
 	});
 	server.on('request', ({ socket }, outgoing) => {
 		count(socket, 1);

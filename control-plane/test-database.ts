@@ -8,7 +8,7 @@ import { PGlite } from '@electric-sql/pglite';
 import { type Database, IN_MEMORY, openDatabase } from './database/open-database.ts';
 
 /** An empty data directory of this PGlite, made once a machine: the first start takes seconds, a copy half of one. */
-async function template(): Promise<Blob> {
+export async function databaseTemplate(): Promise<Blob> {
 	const program = readFileSync(fileURLToPath(import.meta.resolve('@electric-sql/pglite')));
 	const file = join(tmpdir(), `surgecast-pglite-${createHash('sha256').update(program).digest('hex').slice(0, 16)}.tar`);
 	if (!existsSync(file)) {
@@ -23,5 +23,5 @@ async function template(): Promise<Blob> {
 }
 
 export async function testDatabase(): Promise<Database> {
-	return openDatabase(IN_MEMORY, { template: await template() });
+	return openDatabase(IN_MEMORY, { template: await databaseTemplate() });
 }

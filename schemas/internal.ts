@@ -1,6 +1,6 @@
 // The edge's /internal door, role service. Bodies come from our own processes, but are parsed all the same.
 import * as z from 'zod';
-import type { FeatureVector } from './feature.ts';
+import { type FeatureVector, featureNames } from './feature.ts';
 import { slug } from './identifier.ts';
 import { region } from './region.ts';
 import { type ClientKeys, digest, releasePointer } from './release.ts';
@@ -8,6 +8,12 @@ import type { Snapshot } from './snapshot.ts';
 
 /** Under --replay the clock is the city's and travels with the frames. Milliseconds since 1970; null on the wall clock. */
 export const virtualNow = z.int().nullable();
+
+/** A loop of its own: a frame carries thousands of numbers, and an object of the schema library for each costs more than all the rest. */
+const featureVector = z.custom<FeatureVector>(
+	(values) => Array.isArray(values) && values.length === featureNames.length && values.every((value) => value === null || Number.isFinite(value)),
+	`must be ${featureNames.length} numbers or nulls`,
+);
 
 export const frame = z.strictObject({
 	shard: z.int().nonnegative(),
@@ -21,7 +27,7 @@ export const frame = z.strictObject({
 	regions: z.array(
 		z.strictObject({
 			region_id: slug,
-			values: z.array(z.number().nullable()).readonly(),
+			values: featureVector,
 			/** What the vector has only as a ratio. */
 			busy_drivers: z.number().nullable(),
 			/** The usual by hour of the local week, Monday 00:00 first; sent when it changed. */

@@ -99,7 +99,6 @@ export const limits = {
 	door_request_ms: 30 * SECOND_MS, // the same for the whole request
 	door_keep_alive_ms: 65 * SECOND_MS, // longer than the usual minute of load balancers, so that they close first
 	door_close_ms: 5 * SECOND_MS, // requests in flight at a stop may take this long
-	path_chars_max: 2048, // of a request's target
 
 	// Tokens and keys
 	token_ttl_seconds_default: 24 * 3600,
@@ -113,10 +112,11 @@ export const limits = {
 	edge_call_ms: 2 * SECOND_MS, // one call of the edge's /internal door
 	release_push_late_ms: 8 * SECOND_MS, // a push goes on in the background this long after its POST was answered
 	entries_push_max: 500, // entries in one call; with profiles about 1 MB
-	entries_push_bytes_max: 8 * MIB,
 	replay_page: 500, // decisions read at once by a replay
 	differences_max: 100, // shown of one decision or diff
 	cursor_chars_max: 300,
+	regions_named_max: 20, // in one refusal
+	regions_insert: 200, // in one statement
 
 	// Pricing
 	multiplier_decimals_max: 4, // multipliers are integers of 1/10000

@@ -21,6 +21,7 @@ function hidden(value: unknown): FieldError[] {
 	for (let at = open.pop(); at; at = open.pop()) {
 		const { node, path } = at;
 		if (path.length > limits.json_depth_max) return [{ path: '', message: `must not be nested deeper than ${limits.json_depth_max} levels` }];
+		if (Array.isArray(node) && node.every((inner) => inner === null || (typeof inner === 'number' && inner !== 0) || typeof inner === 'boolean')) continue;
 		for (const key of Object.keys(node)) {
 			if (key === '__proto__') return [{ path: pointer([...path, key]), message: 'unknown field' }];
 			const inner = node[key];

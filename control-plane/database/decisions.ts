@@ -24,8 +24,11 @@ export interface ReplayableDecision extends StoredDecision {
 	document: string | null;
 }
 
+/** What a decision's id looks like; nothing else is asked of Postgres, which takes no NUL in a text. */
+export const decisionId = z.string().regex(/^[\w-]{1,128}$/);
+
 /** The cursor of the list of decisions. */
-export const decisionCursor = z.tuple([z.int(), z.string().max(200)]);
+export const decisionCursor = z.tuple([z.int(), decisionId]);
 type Position = z.output<typeof decisionCursor>;
 
 /**

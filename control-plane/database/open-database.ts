@@ -1,4 +1,5 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PGlite } from '@electric-sql/pglite';
 import { sql } from 'drizzle-orm';
@@ -24,8 +25,20 @@ export const IN_MEMORY = 'memory://';
  * @param options.template a data directory to begin with, as PGlite dumps it: tests save the 3 s.
  */
 export async function openDatabase(directory: string, { template }: { template?: Blob } = {}): Promise<Database> {
-	if (directory !== IN_MEMORY) mkdirSync(directory, { recursive: true, mode: 0o700 });
-	const client = await PGlite.create(directory, template ? { loadDataDir: template } : {});
+	const inside = template ? { loadDataDir: template } : {};
+	if (directory !== IN_MEMORY && !existsSync(join(directory, 'PG_VERSION'))) {
+		// Made beside its place and moved there whole: a kill half-way leaves nothing that the next start could take for a database.
+		const fresh = `${directory}.new`;
+		rmSync(fresh, { recursive: true, force: true });
+		mkdirSync(fresh, { recursive: true, mode: 0o700 });
+		await (await PGlite.create(fresh, inside)).close();
+		try {
+			renameSync(fresh, directory);
+		} catch (cause) {
+			throw new Error(`Cannot make a database in "${directory}": wanted is a database of this product, an empty directory or none`, { cause });
+		}
+	}
+	const client = await PGlite.create(directory, directory === IN_MEMORY ? inside : {});
 	const connection = drizzle({ client });
 	try {
 		await migrate(connection, { migrationsFolder: fileURLToPath(new URL('./migrations', import.meta.url)) });

@@ -34,5 +34,5 @@ export function readCursor<S extends z.ZodType>(cursor: string | undefined, sche
 	return { ok: false, errors: [{ path: '/cursor', message: 'must be the next_cursor of a page of this list' }] };
 }
 
-/** The cursor of lists that are numbered. */
-export const numberCursor = z.int().nonnegative();
+/** The cursor of lists that are numbered. Bounded like the narrowest column that it is compared with: Postgres refuses what does not fit. */
+export const numberCursor = z.int32().nonnegative();

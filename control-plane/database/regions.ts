@@ -1,4 +1,5 @@
 import { and, asc, desc, eq, gt, inArray, lt, notInArray, sql } from 'drizzle-orm';
+import { limits } from '#schemas/limits.ts';
 import type { Region, RegionInput } from '#schemas/region.ts';
 import type { Connection } from './open-database.ts';
 import { type Page, toPage } from './page.ts';
@@ -119,8 +120,8 @@ export async function insertRegions(
 	transaction: Connection,
 	entries: readonly { regionId: string; input: RegionInput; holidayDates: readonly string[] }[],
 ): Promise<void> {
-	for (let at = 0; at < entries.length; at += 200) {
-		const rows = entries.slice(at, at + 200).map(({ regionId, input, holidayDates }) => ({
+	for (let at = 0; at < entries.length; at += limits.regions_insert) {
+		const rows = entries.slice(at, at + limits.regions_insert).map(({ regionId, input, holidayDates }) => ({
 			region_id: regionId,
 			frozen: false,
 			version: 1,

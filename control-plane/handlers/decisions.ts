@@ -2,7 +2,15 @@ import type { controlPlaneRoutes } from '#schemas/control-plane-routes.ts';
 import { FEATURE_SET, featureNames } from '#schemas/feature.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { limits } from '#schemas/limits.ts';
-import { decisionCursor, listDecisions, type ReplayableDecision, readDecision, readReplayable, type StoredDecision } from '../database/decisions.ts';
+import {
+	decisionCursor,
+	decisionId,
+	listDecisions,
+	type ReplayableDecision,
+	readDecision,
+	readReplayable,
+	type StoredDecision,
+} from '../database/decisions.ts';
 import { readCursor } from '../database/page.ts';
 import type { Handlers, Refused } from '../door.ts';
 import { createReplay } from '../replay.ts';
@@ -50,12 +58,12 @@ export function decisionHandlers({ connection }: Parts) {
 		},
 
 		'GET /api/v1/decisions/{decision_id}': async ({ params }) => {
-			const stored = isId(params.decision_id) ? await readDecision(connection, params.decision_id) : undefined;
+			const stored = decisionId.safeParse(params.decision_id).success ? await readDecision(connection, params.decision_id) : undefined;
 			return stored ? { status: 200, body: shown(stored) } : unknown(params.decision_id);
 		},
 
 		'GET /api/v1/decisions/{decision_id}/explain': async ({ params }) => {
-			const stored = isId(params.decision_id) ? await readReplayable(connection, params.decision_id) : undefined;
+			const stored = decisionId.safeParse(params.decision_id).success ? await readReplayable(connection, params.decision_id) : undefined;
 			if (!stored) return unknown(params.decision_id);
 			const differences = createReplay()(stored);
 			const body = {
@@ -69,6 +77,3 @@ export function decisionHandlers({ connection }: Parts) {
 		},
 	} satisfies Partial<Handlers<typeof controlPlaneRoutes>>;
 }
-
-/** Postgres takes no NUL in a text, so what cannot be an id is not asked for. */
-const isId = (text: string): boolean => /^[\w-]{1,128}$/.test(text);

@@ -4,54 +4,68 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { keyedTopics, retentionMs, type Topic, topics } from '#schemas/topic.ts';
 import { crc32c } from './crc32c.ts';
+import { CHECKPOINT_TABLES, embeddedCheckpoints } from './embedded-checkpoints.ts';
 import { type Appended, type EventLog, LogUnavailable, PositionLost, type StoredRecord } from './event-log.ts';
-import type { FeatureCheckpoint, FeatureCheckpoints } from './feature-checkpoints.ts';
-import { Fenced } from './feature-checkpoints.ts';
-
-interface Row {
-	offset: number;
-	at: number;
-	crc: number;
-	key: string;
-	headers: string | null;
-	value: Uint8Array;
-}
+import type { FeatureCheckpoints } from './feature-checkpoints.ts';
 
 /** The log was made with another number of partitions. */
 export class PartitionsDiffer extends Error {}
 
-const SCHEMA = `
+/** The embedded driver: an EventLog, with the feature worker's checkpoints and the kind of clock its records are of. */
+export type EmbeddedLog = EventLog & { checkpoints: FeatureCheckpoints; clock: { kind(): string | undefined; set(kind: string): void } };
+
+const TABLES = `
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS record (
 	topic INTEGER NOT NULL, part INTEGER NOT NULL, offset INTEGER NOT NULL,
 	at INTEGER NOT NULL, crc INTEGER NOT NULL, key TEXT NOT NULL, headers TEXT, value BLOB NOT NULL,
 	PRIMARY KEY (topic, part, offset)) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS position (grp TEXT NOT NULL, topic INTEGER NOT NULL, part INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (grp, topic, part)) WITHOUT ROWID, STRICT;
-CREATE TABLE IF NOT EXISTS owner (part INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS state (part INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS region (part INTEGER NOT NULL, region_id TEXT NOT NULL, recent BLOB NOT NULL, PRIMARY KEY (part, region_id)) WITHOUT ROWID, STRICT;
-CREATE TABLE IF NOT EXISTS region_day (part INTEGER NOT NULL, region_id TEXT NOT NULL, day INTEGER NOT NULL, counts BLOB NOT NULL, PRIMARY KEY (part, region_id, day)) WITHOUT ROWID, STRICT;
-CREATE TABLE IF NOT EXISTS event_ids (part INTEGER NOT NULL, bucket INTEGER NOT NULL, chunk INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (part, bucket, chunk)) WITHOUT ROWID, STRICT;
-`;
+${CHECKPOINT_TABLES}`;
+
+/** A row as an array: half the price of an object. */
+type Row = [offset: number, at: number, crc: number, key: string, headers: string | null, value: Uint8Array];
+
+/** Rows fetched at once: few at first and where records are large, so that bytes_max bounds memory. */
+const PAGE_MIN = 16;
+const PAGE_MAX = 1000;
+/** Records deleted in one transaction by expire(), so that appends between them wait for milliseconds. */
+const EXPIRE_MAX = 5000;
+
+let scratch = Buffer.allocUnsafe(4096);
 
 /** One checksum over everything a reader relies on. */
-function checksum(topic: number, part: number, record: { offset: number; at: number; key: string; headers: string | null; value: Uint8Array }): number {
-	return crc32c(record.value, crc32c(Buffer.from(`${topic}/${part}/${record.offset}/${record.at}/${record.key}/${record.headers ?? ''}`, 'latin1')));
+function checksum(place: string, offset: number, at: number, key: string, headers: string | null, value: Uint8Array): number {
+	const text = `${place}/${offset}/${at}/${key}/${headers ?? ''}`;
+	if (text.length * 3 > scratch.length) scratch = Buffer.allocUnsafe(text.length * 6);
+	return crc32c(value, crc32c(scratch, 0, scratch.write(text)));
+}
+
+/** SQLite's own words (disk full, locked, I/O, malformed) are for the operator; the caller may try later. */
+function unavailable(error: unknown): unknown {
+	const code = (error as { code?: unknown } | null)?.code;
+	return code === 'ERR_SQLITE_ERROR' || code === 'ERR_INVALID_STATE' ? new LogUnavailable(`The log cannot be used: ${(error as Error).message}`) : error;
+}
+function guarded<T>(work: () => T): T {
+	try {
+		return work();
+	} catch (error) {
+		throw unavailable(error);
+	}
 }
 
 /**
  * The log in one SQLite file (WAL, synchronous=FULL: an append is on the disk when it resolves), with the feature worker's checkpoints beside it,
  * so that state, position and offset change in one transaction. One process opens it; the data directory's lock sees to that.
+ * @param options.pages_max the file grows to this many pages of 4 KiB and is then full (default: as far as the disk goes).
  * @throws PartitionsDiffer when the file was made with another number of partitions.
  */
-export function openEmbeddedLog(
-	directory: string,
-	options: { partitions: number },
-): EventLog & { checkpoints: FeatureCheckpoints; clock: { kind(): string | undefined; set(kind: string): void } } {
+export function openEmbeddedLog(directory: string, options: { partitions: number; pages_max?: number }): EmbeddedLog {
 	mkdirSync(directory, { recursive: true });
 	const db = new DatabaseSync(join(directory, 'log.sqlite'));
 	db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 4000');
-	db.exec(SCHEMA);
+	if (options.pages_max !== undefined) db.exec(`PRAGMA max_page_count = ${options.pages_max}`);
+	db.exec(TABLES);
 	const about = (name: string, value: string): string => {
 		db.prepare('INSERT OR IGNORE INTO about (name, value) VALUES (?, ?)').run(name, value);
 		return (db.prepare('SELECT value FROM about WHERE name = ?').get(name) as { value: string }).value;
@@ -65,24 +79,41 @@ export function openEmbeddedLog(
 
 	const insert = db.prepare('INSERT INTO record (topic, part, offset, at, crc, key, headers, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
 	const select = db.prepare('SELECT offset, at, crc, key, headers, value FROM record WHERE topic = ? AND part = ? AND offset >= ? ORDER BY offset LIMIT ?');
-	const partitionsOf = (topic: Topic) => ((keyedTopics as readonly Topic[]).includes(topic) ? made : 1);
+	select.setReturnArrays(true);
+	const selectFirst = db.prepare('SELECT min(offset) AS offset FROM record WHERE topic = ? AND part = ?');
+	const selectYoung = db.prepare('SELECT offset FROM record WHERE topic = ? AND part = ? AND offset >= ? AND offset < ? AND at >= ? ORDER BY offset LIMIT 1');
+	const remove = db.prepare('DELETE FROM record WHERE topic = ? AND part = ? AND offset < ?');
 	const numberOf = Object.fromEntries(topics.map((topic, index) => [topic, index])) as Record<Topic, number>;
-	const ends = new Map<string, number>();
-	const starts = new Map<string, number>();
-	const slot = (topic: Topic, partition: number) => `${topic}/${partition}`;
-	for (const topic of topics)
-		for (let partition = 0; partition < partitionsOf(topic); partition++) {
+
+	/** A partition of a topic: what is known of it without asking the file. */
+	interface Slot {
+		topic: Topic;
+		number: number;
+		partition: number;
+		start: number;
+		end: number;
+		/** How the checksums name it. */
+		place: string;
+	}
+	const slots = new Map<Topic, Slot[]>();
+	for (const topic of topics) {
+		const partitions = (keyedTopics as readonly Topic[]).includes(topic) ? made : 1;
+		const own = Array.from({ length: partitions }, (_, partition): Slot => {
 			const { first, last } = db
 				.prepare('SELECT min(offset) AS first, max(offset) AS last FROM record WHERE topic = ? AND part = ?')
-				.get(numberOf[topic], partition) as {
-				first: number | null;
-				last: number | null;
-			};
-			ends.set(slot(topic, partition), last === null ? 0 : last + 1);
-			starts.set(slot(topic, partition), first ?? 0);
-		}
+				.get(numberOf[topic], partition) as { first: number | null; last: number | null };
+			return { topic, number: numberOf[topic], partition, start: first ?? 0, end: last === null ? 0 : last + 1, place: `${numberOf[topic]}/${partition}` };
+		});
+		slots.set(topic, own);
+	}
+	function slotOf(topic: Topic, partition: number): Slot {
+		const slot = slots.get(topic)?.[partition];
+		if (!slot) throw new RangeError(`There is no partition ${topic}/${partition}: the log has ${made}`);
+		return slot;
+	}
+
 	const listeners = new Set<() => void>();
-	let queue: { records: readonly Appended[]; resolve: () => void; reject: (error: unknown) => void }[] = [];
+	let queue: { records: readonly Appended[]; before: number; resolve: () => void; reject: (error: unknown) => void }[] = [];
 
 	function transaction<T>(work: () => T): T {
 		db.exec('BEGIN IMMEDIATE');
@@ -98,77 +129,97 @@ export function openEmbeddedLog(
 
 	/** Group commit: appends of one turn share a transaction, and so a wait for the disk. It keeps all of them or none. */
 	function flush(): void {
-		const group = queue;
+		const waiting = queue;
 		queue = [];
-		const next = new Map<string, number>();
+		const ends = new Map<Slot, number>();
+		let group = waiting;
 		try {
 			transaction(() => {
-				for (const { records } of group) for (const record of records) write(record, next);
+				// The lock is held from here on: what has become too old meanwhile is not written any more.
+				const now = Date.now();
+				group = waiting.filter(({ before }) => now <= before);
+				for (const { records } of group) for (const record of records) write(record, ends);
 			});
 		} catch (error) {
-			// SQLite's own words (disk full, locked, I/O) are for the operator; nothing was appended.
-			const unavailable = new LogUnavailable(error instanceof Error ? error.message : String(error));
-			for (const { reject } of group) reject(unavailable);
+			for (const { reject } of waiting) reject(unavailable(error));
 			return;
 		}
-		for (const [at, offset] of next) ends.set(at, offset);
-		for (const { resolve } of group) resolve();
+		for (const [slot, end] of ends) slot.end = end;
+		for (const one of waiting) {
+			if (group.includes(one)) one.resolve();
+			else one.reject(new LogUnavailable('The log was reached too late: nothing was appended'));
+		}
 		for (const listener of listeners) listener();
 	}
 
-	function write({ topic, partition, key, value, timestamp, headers }: Appended, next: Map<string, number>): void {
-		const at = slot(topic, partition);
-		const offset = next.get(at) ?? ends.get(at);
-		if (offset === undefined) throw new Error(`Cannot append to ${at}: there is no such partition`);
-		const record = { offset, at: timestamp, key, headers: headers ? JSON.stringify(headers) : null, value };
-		insert.run(numberOf[topic], partition, offset, timestamp, checksum(numberOf[topic], partition, record), key, record.headers, value);
-		next.set(at, offset + 1);
+	function write({ topic, partition, key, value, timestamp, headers }: Appended, ends: Map<Slot, number>): void {
+		const slot = slotOf(topic, partition);
+		const offset = ends.get(slot) ?? slot.end;
+		const head = headers ? JSON.stringify(headers) : null;
+		insert.run(slot.number, partition, offset, timestamp, checksum(slot.place, offset, timestamp, key, head, value), key, head, value);
+		ends.set(slot, offset + 1);
 	}
 
 	return {
 		identity,
 		partitions: made,
-		append(records: readonly Appended[]) {
-			if (records.length === 0) return Promise.resolve();
-			return new Promise((resolve, reject) => {
+		async append(records, { before = Number.POSITIVE_INFINITY } = {}) {
+			if (records.length === 0) return;
+			// Checked before it shares a transaction with others.
+			for (const { topic, partition, timestamp } of records) {
+				slotOf(topic, partition);
+				if (!Number.isSafeInteger(timestamp)) throw new RangeError(`Cannot append to ${topic}/${partition}: timestamp ${timestamp} is not whole milliseconds`);
+			}
+			await new Promise<void>((resolve, reject) => {
 				if (queue.length === 0) setImmediate(flush);
-				queue.push({ records, resolve, reject });
+				queue.push({ records, before, resolve, reject });
 			});
 		},
 		async read(topic, partition, { offset, records_max, bytes_max }) {
-			const at = slot(topic, partition);
-			const end = ends.get(at) ?? 0;
-			if (offset === end) return [];
-			if (offset > end || offset < (starts.get(at) ?? 0))
-				throw new PositionLost(`Cannot read ${at} from ${offset}: the log has ${starts.get(at) ?? 0} to ${end}`);
+			const slot = slotOf(topic, partition);
+			if (offset === slot.end) return [];
+			if (offset > slot.end || offset < slot.start)
+				throw new PositionLost(`Cannot read ${topic}/${partition} from ${offset}: the log has ${slot.start} to ${slot.end}`);
 			const records: StoredRecord[] = [];
 			let bytes = 0;
-			for (const row of select.iterate(numberOf[topic], partition, offset, records_max) as Iterable<unknown> as Iterable<Row>) {
-				if (records.length > 0 && bytes + row.value.length > bytes_max) break;
-				bytes += row.value.length;
-				if (row.offset !== offset + records.length) throw new PositionLost(`Cannot read ${at}: offset ${offset + records.length} is missing`);
-				records.push({
-					offset: row.offset,
-					key: row.key,
-					value: row.value,
-					timestamp: row.at,
-					...(row.headers ? { headers: JSON.parse(row.headers) } : {}),
-					corrupt: checksum(numberOf[topic], partition, row) !== row.crc,
-				});
+			let page = PAGE_MIN;
+			while (records.length < records_max) {
+				const limit = Math.min(page, records_max - records.length);
+				const rows = guarded(() => select.all(slot.number, partition, offset + records.length, limit)) as unknown as Row[];
+				for (const [at, timestamp, crc, key, headers, value] of rows) {
+					if (records.length > 0 && bytes + value.length > bytes_max) return records;
+					bytes += value.length;
+					const wanted = offset + records.length;
+					if (at !== wanted) throw new PositionLost(`Cannot read ${topic}/${partition}: offset ${wanted} is missing`);
+					records.push({
+						offset: at,
+						key,
+						value,
+						timestamp,
+						headers: headers === null ? undefined : parseHeaders(headers),
+						corrupt: checksum(slot.place, at, timestamp, key, headers, value) !== crc,
+					});
+				}
+				if (rows.length < limit) {
+					if (offset + records.length < slot.end) throw new PositionLost(`Cannot read ${topic}/${partition}: offset ${offset + records.length} is missing`);
+					break;
+				}
+				page = Math.max(PAGE_MIN, Math.min(PAGE_MAX, Math.floor((bytes_max - bytes) / (bytes / records.length + 1))));
 			}
 			return records;
 		},
-		async end(topic, partition) {
-			return ends.get(slot(topic, partition)) ?? 0;
-		},
+		start: async (topic, partition) => slotOf(topic, partition).start,
+		end: async (topic, partition) => slotOf(topic, partition).end,
 		async position(group, topic, partition) {
-			const row = db.prepare('SELECT offset FROM position WHERE grp = ? AND topic = ? AND part = ?').get(group, numberOf[topic], partition) as
-				| { offset: number }
-				| undefined;
-			return row?.offset ?? 0;
+			const { number, start } = slotOf(topic, partition);
+			const row = guarded(() => db.prepare('SELECT offset FROM position WHERE grp = ? AND topic = ? AND part = ?').get(group, number, partition));
+			return row ? Number(row['offset']) : start;
 		},
 		async commit(group, topic, partition, offset) {
-			db.prepare('INSERT OR REPLACE INTO position (grp, topic, part, offset) VALUES (?, ?, ?, ?)').run(group, numberOf[topic], partition, offset);
+			const { number } = slotOf(topic, partition);
+			guarded(() =>
+				db.prepare('INSERT OR REPLACE INTO position (grp, topic, part, offset) VALUES (?, ?, ?, ?)').run(group, number, partition, offset),
+			);
 		},
 		onAppend(listener) {
 			listeners.add(listener);
@@ -176,20 +227,21 @@ export function openEmbeddedLog(
 		},
 		async expire(now) {
 			let forgotten = 0;
-			for (const topic of topics)
-				for (let partition = 0; partition < partitionsOf(topic); partition++) {
-					const at = slot(topic, partition);
-					// The last record stays: it keeps the offsets growing over a restart.
-					const { changes } = db
-						.prepare('DELETE FROM record WHERE topic = ? AND part = ? AND offset < ? AND at < ?')
-						.run(numberOf[topic], partition, (ends.get(at) ?? 0) - 1, now - retentionMs[topic]);
-					if (Number(changes) === 0) continue;
-					forgotten += Number(changes);
-					const { first } = db.prepare('SELECT min(offset) AS first FROM record WHERE topic = ? AND part = ?').get(numberOf[topic], partition) as {
-						first: number;
-					};
-					starts.set(at, first);
+			for (const slot of [...slots.values()].flat()) {
+				const oldest = now - retentionMs[slot.topic];
+				for (;;) {
+					// A prefix goes, so that no reader meets a hole; the last record stays: it keeps the offsets growing over a restart.
+					const last = Math.min(slot.end - 1, slot.start + EXPIRE_MAX);
+					if (last <= slot.start) break;
+					const young = guarded(() => selectYoung.get(slot.number, slot.partition, slot.start, last, oldest));
+					const below = young ? Number(young['offset']) : last;
+					if (below === slot.start) break;
+					forgotten += Number(guarded(() => remove.run(slot.number, slot.partition, below)).changes);
+					slot.start = Number(guarded(() => selectFirst.get(slot.number, slot.partition))?.['offset'] ?? below);
+					if (young) break;
+					await new Promise((resolve) => setImmediate(resolve));
 				}
+			}
 			return forgotten;
 		},
 		async close() {
@@ -201,62 +253,15 @@ export function openEmbeddedLog(
 			kind: () => (db.prepare("SELECT value FROM about WHERE name = 'clock'").get() as { value: string } | undefined)?.value,
 			set: (kind) => void about('clock', kind),
 		},
-		checkpoints: {
-			async claim(partition) {
-				return transaction(() => {
-					db.prepare('INSERT INTO owner (part, epoch) VALUES (?, 1) ON CONFLICT (part) DO UPDATE SET epoch = epoch + 1').run(partition);
-					return (db.prepare('SELECT epoch FROM owner WHERE part = ?').get(partition) as { epoch: number }).epoch;
-				});
-			},
-			async raise(partition, above) {
-				return transaction(() => {
-					db.prepare('UPDATE owner SET epoch = max(epoch, ?) + 1 WHERE part = ?').run(above, partition);
-					return (db.prepare('SELECT epoch FROM owner WHERE part = ?').get(partition) as { epoch: number }).epoch;
-				});
-			},
-			async load(partition) {
-				const row = db.prepare('SELECT body FROM state WHERE part = ?').get(partition) as { body: string } | undefined;
-				if (!row) return undefined;
-				const days = new Map<string, { day: number; counts: Uint8Array }[]>();
-				for (const day of db
-					.prepare('SELECT region_id, day, counts FROM region_day WHERE part = ? ORDER BY region_id, day')
-					.iterate(partition) as Iterable<unknown> as Iterable<{
-					region_id: string;
-					day: number;
-					counts: Uint8Array;
-				}>) {
-					const own = days.get(day.region_id) ?? [];
-					own.push({ day: day.day, counts: day.counts });
-					days.set(day.region_id, own);
-				}
-				const regions = (
-					db.prepare('SELECT region_id, recent FROM region WHERE part = ?').all(partition) as unknown as { region_id: string; recent: Uint8Array }[]
-				).map(({ region_id, recent }) => ({ region_id, recent, days: days.get(region_id) ?? [] }));
-				const ids = db.prepare('SELECT bucket, hashes FROM event_ids WHERE part = ? ORDER BY bucket, chunk').all(partition) as unknown as {
-					bucket: number;
-					hashes: Uint8Array;
-				}[];
-				return { ...(JSON.parse(row.body) as Pick<FeatureCheckpoint, 'progress'>), regions, ids };
-			},
-			async save(partition, { epoch, progress, regions, ids, forgotten_buckets_below, forgotten_days_below }) {
-				transaction(() => {
-					const owner = db.prepare('SELECT epoch FROM owner WHERE part = ?').get(partition) as { epoch: number } | undefined;
-					if (owner && owner.epoch > epoch) throw new Fenced(`Cannot save partition ${partition} as epoch ${epoch}: epoch ${owner.epoch} owns it`);
-					db.prepare('INSERT OR REPLACE INTO state (part, body) VALUES (?, ?)').run(partition, JSON.stringify({ progress }));
-					const putRegion = db.prepare('INSERT OR REPLACE INTO region (part, region_id, recent) VALUES (?, ?, ?)');
-					const putDay = db.prepare('INSERT OR REPLACE INTO region_day (part, region_id, day, counts) VALUES (?, ?, ?, ?)');
-					const dropDays = db.prepare('DELETE FROM region_day WHERE part = ? AND region_id = ? AND day < ?');
-					for (const { region_id, recent, days } of regions) {
-						putRegion.run(partition, region_id, recent);
-						for (const { day, counts } of days) putDay.run(partition, region_id, day, counts);
-						if (days.length > 0) dropDays.run(partition, region_id, forgotten_days_below);
-					}
-					const { chunk } = db.prepare('SELECT coalesce(max(chunk), 0) AS chunk FROM event_ids WHERE part = ?').get(partition) as { chunk: number };
-					const putIds = db.prepare('INSERT INTO event_ids (part, bucket, chunk, hashes) VALUES (?, ?, ?, ?)');
-					for (const { bucket, hashes } of ids) putIds.run(partition, bucket, chunk + 1, hashes);
-					db.prepare('DELETE FROM event_ids WHERE part = ? AND bucket < ?').run(partition, forgotten_buckets_below);
-				});
-			},
-		},
+		checkpoints: embeddedCheckpoints(db, transaction),
 	};
+}
+
+/** Headers that a flipped bit has broken are none; the record is corrupt by its checksum anyway. */
+function parseHeaders(text: string): Record<string, string> | undefined {
+	try {
+		return JSON.parse(text) as Record<string, string>;
+	} catch {
+		return undefined;
+	}
 }

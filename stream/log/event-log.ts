@@ -18,6 +18,11 @@ export interface StoredRecord extends LogRecord {
 	corrupt: boolean;
 }
 
+export interface ReadLimits {
+	records_max: number;
+	bytes_max: number;
+}
+
 /** The log is full, locked or gone: nothing was appended, the caller may try later. */
 export class LogUnavailable extends Error {}
 /** The position asked for is no longer in the log, or never was: the reader must stop, never jump. */
@@ -31,18 +36,25 @@ export interface EventLog {
 	readonly identity: string;
 	/** Of the keyed topics; side topics have one. */
 	readonly partitions: number;
-	/** Appends all or nothing, in order. Durable when it resolves. @throws LogUnavailable */
-	append(records: readonly Appended[]): Promise<void>;
-	/** Records from `offset` on, in order, up to the limits (one at least if there is any). @throws PositionLost */
-	read(topic: Topic, partition: number, options: { offset: number; records_max: number; bytes_max: number }): Promise<StoredRecord[]>;
+	/**
+	 * Appends all or nothing, in order. Durable when it resolves.
+	 * @param options.before wall clock, milliseconds: what could not be written by then is refused instead (the process slept, the log was locked).
+	 * @throws LogUnavailable; RangeError for a record that no log could take (no such partition), which harms no other caller.
+	 */
+	append(records: readonly Appended[], options?: { before?: number }): Promise<void>;
+	/** Records from `offset` on, in order, up to the limits (one at least if there is any). @throws PositionLost, LogUnavailable */
+	read(topic: Topic, partition: number, options: ReadLimits & { offset: number }): Promise<StoredRecord[]>;
+	/** The offset of the oldest record that is kept; `end` where there is none. */
+	start(topic: Topic, partition: number): Promise<number>;
 	/** The offset that the next record of a partition will get. */
 	end(topic: Topic, partition: number): Promise<number>;
-	/** Where a group stands in a partition: the offset of the next record that it wants; 0 before it committed any. */
+	/** Where a group stands in a partition: the offset of the next record that it wants; the start of the log before it committed any. */
 	position(group: string, topic: Topic, partition: number): Promise<number>;
+	/** @throws LogUnavailable */
 	commit(group: string, topic: Topic, partition: number, offset: number): Promise<void>;
 	/** Calls `listener` after every append until the answered function is called. */
 	onAppend(listener: () => void): () => void;
-	/** Forgets records whose retention has passed. `now` by the deployment clock. Returns how many. */
+	/** Forgets records whose retention has passed, from the oldest on. `now` by the deployment clock. Returns how many. */
 	expire(now: number): Promise<number>;
 	close(): Promise<void>;
 }

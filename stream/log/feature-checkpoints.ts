@@ -18,6 +18,8 @@ export interface FeatureProgress {
 export interface RegionState {
 	region_id: string;
 	recent: Uint8Array;
+	/** ActiveMinutes.bytes() of the region. */
+	active: Uint8Array;
 	/** In save: those changed since the last save. In load: all. */
 	days: { day: number; counts: Uint8Array }[];
 }
@@ -35,8 +37,11 @@ export class Fenced extends Error {}
 export interface FeatureCheckpoints {
 	/** Becomes the owner: raises the epoch and returns it. Frames and saves of lower epochs are refused from now on. */
 	claim(partition: number): Promise<number>;
-	/** Raises the epoch above one that a Shard holds (a store restored from a backup). */
-	raise(partition: number, above: number): Promise<number>;
+	/**
+	 * Raises the epoch of its owner above one that a Shard holds (a store restored from a backup).
+	 * @throws Fenced when `epoch` is not the owner's any more: then the Shard is right.
+	 */
+	raise(partition: number, options: { epoch: number; above: number }): Promise<number>;
 	load(partition: number): Promise<FeatureCheckpoint | undefined>;
 	/** What changed since the last save. @throws Fenced */
 	save(partition: number, checkpoint: FeatureCheckpoint & { epoch: number; forgotten_buckets_below: number; forgotten_days_below: number }): Promise<void>;

@@ -5,6 +5,7 @@ import type { EventLog } from '../log/event-log.ts';
 const GROUP = 'decisions-to-postgres';
 const READ = { records_max: 1000, bytes_max: 8 * 1024 * 1024 };
 const RETRY_MS = 1000;
+const GATHER_MS = 200;
 
 export interface DecisionSink {
 	readonly counts: { stored: number; failures: number; gaps: number };
@@ -81,7 +82,12 @@ export function openDecisionSink(options: {
 				await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 				continue;
 			}
-			if (moved || stopping) continue;
+			if (stopping) continue;
+			if (moved) {
+				// Decisions come one after another; a transaction for each would cost more than they do.
+				await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+				continue;
+			}
 			await new Promise<void>((resolve) => {
 				const timer = setTimeout(resolve, RETRY_MS);
 				wake = () => {

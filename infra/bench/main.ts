@@ -1,0 +1,26 @@
+// npm run bench -- NAME: a benchmark; prints a table, and as its last line one JSON object {name, figures}.
+export interface BenchResult {
+	name: string;
+	figures: Record<string, number>;
+}
+
+const benches: Record<string, { what: string; load: () => Promise<{ bench: (args: string[]) => Promise<BenchResult> }> }> = {
+	edge: { what: 'prices of the two built Workers in plain workerd beside a JSON echo Worker of the same bytes', load: () => import('./edge.ts') },
+	decide: { what: 'nanoseconds a decision in Node, with 0, 20 and 200 adjustments', load: () => import('./decide.ts') },
+	stream: { what: 'events a CPU-second through fold and checkpoint; from the POST of an event to a price that reflects it', load: () => import('./stream.ts') },
+};
+
+const [name = '', ...args] = process.argv.slice(2);
+const chosen = benches[name];
+if (!chosen) {
+	console.error(
+		`npm run bench -- NAME\n${Object.entries(benches)
+			.map(([key, { what }]) => `  ${key.padEnd(8)} ${what}`)
+			.join('\n')}`,
+	);
+	process.exit(1);
+}
+const { bench } = await chosen.load();
+const result = await bench(args);
+console.log(JSON.stringify(result));
+process.exit(0);
