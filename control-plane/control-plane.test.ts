@@ -1,4 +1,5 @@
 // The door as a whole: every route, every role, every refusal.
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { controlPlaneInternalRoutes, controlPlaneRoutes } from '#schemas/control-plane-routes.ts';
 import { edgeRoutes } from '#schemas/edge-routes.ts';
@@ -352,23 +353,164 @@ describe('features', () => {
 });
 
 describe('models', () => {
-	it('are none yet, and say so', async () => {
-		expect((await viewer('models')).json).toEqual({ items: [], next_cursor: null });
-		refused(await viewer('models/demand/1'), 404, 'not_found');
+	const file = new Uint8Array([8, 9, 10, 11]);
+	const manifest = (more: Record<string, unknown> = {}) => ({
+		name: 'demand',
+		version: 1,
+		digest: createHash('sha256').update(file).digest('hex'),
+		feature_set: 'v1',
+		inputs: ['usual_60min', 'recent_bookings'],
+		outputs: { '15': 'expected_15min', '30': 'expected_30min', '60': 'expected_60min' },
+		domain: { history_days_min: 7, usual_60min: [0.05, 2000], clip: { recent_bookings: [0, 1500] } },
+		output_range: [0, 5000],
+		intervals: Object.fromEntries(['15', '30', '60'].map((horizon) => [horizon, Array.from({ length: 9 }, () => 1.3)])),
+		figures: {},
+		golden: [{ inputs: [10, 4], outputs: [1, 1, 1] }],
+		data: { source: 'test', from: '2015-01-01', to: '2015-04-01', rows: 10 },
+		code_revision: 'test',
+		...more,
+	});
+	const register = async (parts: { manifest?: unknown; model?: Uint8Array<ArrayBuffer>; other?: string }) => {
 		const form = new FormData();
-		form.set('manifest', '{}');
+		if (parts.manifest !== undefined) form.set('manifest', typeof parts.manifest === 'string' ? parts.manifest : JSON.stringify(parts.manifest));
+		if (parts.model) form.set('model', new Blob([parts.model]), 'model.onnx');
+		if (parts.other) form.set('other', parts.other);
 		const encoded = new Response(form);
-		const answer = await city.call('author', 'POST', '/api/v1/models', {
+		return city.call('author', 'POST', '/api/v1/models', {
 			raw: await encoded.arrayBuffer(),
 			headers: { 'content-type': encoded.headers.get('content-type')! },
 		});
-		refused(answer, 503, 'unavailable');
-		expect(answer.json.detail).toBe('model registration is not available in this version');
+	};
+	const models = async () => (await viewer('releases/current')).json.models;
+
+	it('refuses what is no model, names why, and lists nothing of it', async () => {
+		refused(await register({ other: 'x' }), 422, 'invalid', '/manifest');
+		refused(await register({ manifest: manifest() }), 422, 'invalid', '/model');
+		refused(await register({ model: file }), 422, 'invalid', '/manifest');
+		refused(await register({ manifest: '{', model: file }), 422, 'invalid', '/manifest');
+		refused(await register({ manifest: manifest(), model: new Uint8Array() }), 422, 'invalid', '/model');
+		refused(await register({ manifest: manifest(), model: new Uint8Array([8, 9, 10, 12]) }), 422, 'invalid', '/manifest/digest');
+		refused(await register({ manifest: manifest({ inputs: ['rainfall'] }), model: file }), 422, 'invalid', '/manifest/inputs/0');
+		refused(await register({ manifest: manifest({ surprise: 1 }), model: file }), 422, 'invalid', '/manifest/surprise');
+		refused(await register({ manifest: manifest({ golden: [{ inputs: [1], outputs: [1, 1, 1] }] }), model: file }), 422, 'invalid', '/manifest/golden');
+		refused(
+			await city.call('author', 'POST', '/api/v1/models', { raw: 'no form', headers: { 'content-type': 'multipart/form-data; boundary=x' } }),
+			422,
+			'invalid',
+		);
 		refused(await city.call('author', 'POST', '/api/v1/models', { body: {} }), 415, 'unsupported_media_type');
-		refused(await operator('POST', 'models/demand/1/promote', { to: 'shadow' }), 404, 'not_found');
+		expect((await viewer('models')).json).toEqual({ items: [], next_cursor: null });
+		refused(await viewer('models/demand/1'), 404, 'not_found');
+	});
+
+	it('refuses a model that does not run at the edge as its manifest says', async () => {
+		const plain = city.edge.tried;
+		const answers: [string, typeof plain][] = [
+			['/model', () => ({ error: 'no such operator: Foo' })],
+			[
+				'/manifest/outputs/60',
+				(rows) => {
+					const answer = plain(rows);
+					if ('outputs' in answer) delete answer.outputs['expected_60min'];
+					return answer;
+				},
+			],
+			[
+				'/manifest/outputs/15',
+				(rows) => {
+					const answer = plain(rows);
+					if ('outputs' in answer) answer.outputs['expected_15min'] = { batch: rows.map(() => null), single: rows.map(() => null) };
+					return answer;
+				},
+			],
+			[
+				'/manifest/outputs/15',
+				(rows) => {
+					const answer = plain(rows);
+					if ('outputs' in answer) answer.outputs['expected_15min'] = { batch: rows.map(() => 9000), single: rows.map(() => 9000) };
+					return answer;
+				},
+			],
+			[
+				'/manifest/outputs/30',
+				(rows) => {
+					const answer = plain(rows);
+					if ('outputs' in answer) answer.outputs['expected_30min'] = { batch: rows.map(() => 1), single: rows.map(() => 2) };
+					return answer;
+				},
+			],
+			[
+				'/manifest/outputs/30',
+				(rows) => {
+					const answer = plain(rows);
+					if ('outputs' in answer) answer.outputs['expected_30min'] = { batch: rows.map(() => 1.01), single: rows.map(() => 1.01) };
+					return answer;
+				},
+			],
+		];
+		for (const [path, tried] of answers) {
+			city.edge.tried = tried;
+			refused(await register({ manifest: manifest(), model: file }), 422, 'invalid', path);
+		}
+		city.edge.tried = plain;
+		city.edge.down = true;
+		refused(await register({ manifest: manifest(), model: file }), 503, 'unavailable');
+		city.edge.down = false;
+		expect((await viewer('models')).json.items).toEqual([]);
+	});
+
+	it('registers a model with the report of its gate, inert until it is promoted, and never twice', async () => {
+		const before = await models();
+		const answer = await register({ manifest: manifest(), model: file });
+		expect(answer.status, answer.text).toBe(201);
+		expect(answer.json).toMatchObject({ name: 'demand', version: 1, state: 'registered' });
+		expect(answer.json.report.length).toBeGreaterThan(5);
+		expect(answer.json.report.every(({ ok }: { ok: boolean }) => ok)).toBe(true);
+		refused(await register({ manifest: manifest(), model: file }), 409, 'conflict');
+		expect((await viewer('models/demand/1')).json).toMatchObject({
+			name: 'demand',
+			version: 1,
+			state: 'registered',
+			manifest: manifest(),
+			created_by: 'a-author',
+		});
+		expect(await models()).toEqual(before);
+		expect((await register({ manifest: manifest({ version: 2 }), model: file })).status).toBe(201);
+		expect((await viewer('models')).json.items.map(({ version }: { version: number }) => version)).toEqual([2, 1]);
+	});
+
+	it('promotes through releases: the file and its manifest are in KV before the pointer names them', async () => {
+		refused(await operator('POST', 'models/demand/9/promote', { to: 'shadow' }), 404, 'not_found');
 		refused(await operator('POST', 'models/demand/1/promote', { to: 'emperor' }), 422, 'invalid', '/to');
 		refused(await operator('POST', 'models/demand/1/promote', { to: 'canary', percent: 101 }), 422, 'invalid', '/percent');
 		refused(await operator('POST', 'models/demand/1/promote', { to: 'canary' }), 422, 'invalid', '/percent');
 		refused(await operator('POST', 'models/demand/1/promote', { to: 'champion', percent: 1 }), 422, 'invalid', '/percent');
+		const before = (await viewer('releases/current')).json.release;
+		city.edge.calls.length = 0;
+		const champion = await operator('POST', 'models/demand/1/promote', { to: 'champion' });
+		expect([champion.status, champion.json]).toEqual([201, { release: before + 1 }]);
+		expect(city.edge.calls.indexOf('putBytes model')).toBeLessThan(city.edge.calls.indexOf('putBody release'));
+		expect(await models()).toMatchObject({ champion: { name: 'demand', version: 1 }, canary: null, shadows: [] });
+		expect((await operator('POST', 'models/demand/2/promote', { to: 'canary', percent: 10 })).status).toBe(201);
+		expect(await models()).toMatchObject({ champion: { version: 1 }, canary: { version: 2, percent: 10 } });
+		expect((await viewer('models/demand/2')).json).toMatchObject({ state: 'canary', percent: 10 });
+		expect((await operator('POST', 'models/demand/1/promote', { to: 'shadow' })).status).toBe(201);
+		expect(await models()).toMatchObject({ champion: null, canary: { version: 2 }, shadows: [{ version: 1 }] });
+		// A publish keeps the models; a rollback brings back the old ones.
+		const { release } = await publish(cityDocument());
+		expect(await models()).toMatchObject({ canary: { version: 2 }, shadows: [{ version: 1 }] });
+		expect((await operator('POST', `releases/${champion.json.release}/rollback`)).status).toBe(201);
+		expect(await models()).toMatchObject({ champion: { version: 1 }, canary: null, shadows: [] });
+		expect(release).toBeGreaterThan(champion.json.release);
+		expect((await viewer('config-changes?limit=1')).json.items[0].what).toContain('rollback');
+	});
+
+	it('changes nothing when KV does not take the model', async () => {
+		expect((await register({ manifest: manifest({ version: 3 }), model: file })).status).toBe(201);
+		city.edge.kvDown = true;
+		const before = (await viewer('releases/current')).json.release;
+		refused(await operator('POST', 'models/demand/3/promote', { to: 'champion' }), 503, 'unavailable');
+		city.edge.kvDown = false;
+		expect((await viewer('releases/current')).json.release).toBe(before);
 	});
 });

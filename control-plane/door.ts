@@ -31,6 +31,8 @@ export interface Call<R extends Route = Route> {
 	body: R extends { body: infer B extends z.ZodType } ? z.output<B> : undefined;
 	/** The body's text, where there is one: valid UTF-8. */
 	text: string;
+	/** The parts of a multipart body; undefined where it is none. */
+	form: FormData | undefined;
 	/** The media type of the body, in lower case and without parameters. */
 	contentType: string;
 	/** Null on the calls that need no token. */
@@ -132,7 +134,7 @@ interface BodyOptions {
 	bytesMax: number;
 }
 
-type JudgedBody = { ok: true; body: unknown; text: string; contentType: string } | { ok: false; refusal: Refused };
+type JudgedBody = { ok: true; body: unknown; text: string; contentType: string; form?: FormData } | { ok: false; refusal: Refused };
 
 /** The body in this order: encoding and type (415), size (413), UTF-8 and JSON (400), schema (422). */
 async function judgeBody(c: Context<DoorEnv>, { route, raw, bytesMax }: BodyOptions): Promise<JudgedBody> {
@@ -146,7 +148,17 @@ async function judgeBody(c: Context<DoorEnv>, { route, raw, bytesMax }: BodyOpti
 		return { ok: false, refusal: { code: 'unsupported_media_type', detail: `The content type must be ${types.join(' or ')}.` } };
 	const bytes = await readBody(c.req.raw, { incoming: c.env?.incoming, bytesMax });
 	if (bytes === 'too_large') return { ok: false, refusal: { code: 'too_large', detail: `The body must not be over ${bytesMax} bytes.` } };
-	if (contentType === 'multipart/form-data') return { ok: true, body: undefined, text: '', contentType };
+	if (contentType === 'multipart/form-data') {
+		try {
+			const form = await new Response(bytes as Uint8Array<ArrayBuffer>, { headers: { 'content-type': c.req.header('content-type') ?? '' } }).formData();
+			return { ok: true, body: undefined, text: '', contentType, form };
+		} catch {
+			return {
+				ok: false,
+				refusal: refuseInvalid('The body is not multipart/form-data as its header says.', [{ path: '', message: 'is not multipart/form-data' }]),
+			};
+		}
+	}
 	const text = decode(bytes);
 	if (text === null) return { ok: false, refusal: { code: 'malformed_json', detail: 'The body is not UTF-8.' } };
 	if (raw) return { ok: true, body: undefined, text, contentType };
@@ -219,7 +231,12 @@ export function createDoor<const Routes extends readonly Route[]>(options: DoorO
 		const bodyOptions = {
 			route,
 			raw: rawBodies.includes(key),
-			bytesMax: route.role === 'service' ? limits.internal_body_bytes_max : limits.body_bytes_max,
+			bytesMax:
+				route.role === 'service'
+					? limits.internal_body_bytes_max
+					: route.also?.includes('multipart/form-data')
+						? limits.model_body_bytes_max
+						: limits.body_bytes_max,
 		};
 		app.on(method, route.path.replaceAll(/\{(\w+)\}/g, ':$1'), (c) =>
 			answer(c, route.path, async (traceId) => {
@@ -234,8 +251,8 @@ export function createDoor<const Routes extends readonly Route[]>(options: DoorO
 				if (!query.ok) return query.refusal;
 				const body = await judgeBody(c, bodyOptions);
 				if (!body.ok) return body.refusal;
-				const { text, contentType } = body;
-				const call = { traceId, method, path: c.req.path, params: c.req.param(), query: query.value, body: body.body, text, contentType, caller };
+				const { text, contentType, form } = body;
+				const call = { traceId, method, path: c.req.path, params: c.req.param(), query: query.value, body: body.body, text, contentType, form, caller };
 				return handler(call as Call); // the table's schemas made it what its type says
 			}),
 		);

@@ -1,8 +1,11 @@
 import * as z from 'zod';
+import { tryModelAnswer } from '#schemas/internal.ts';
 import { limits } from '#schemas/limits.ts';
 import type { Edge } from './edge.ts';
 import { traceparent } from './trace-context.ts';
 import { UnavailableError } from './unavailable-error.ts';
+
+const decoder = new TextDecoder();
 
 const releasesAnswer = z.object({
 	acknowledged: z.array(z.object({ shard: z.int(), release: z.int() })),
@@ -28,7 +31,7 @@ const regionFeatures = z.object({
 interface CallOptions {
 	method: 'GET' | 'POST' | 'PUT';
 	path: string;
-	body?: string;
+	body?: string | Uint8Array<ArrayBuffer>;
 	deadlineMs?: number;
 }
 
@@ -38,29 +41,35 @@ interface CallOptions {
  * @param options.token gives a token of role service.
  */
 export function createEdgeClient({ url, token }: { url: string; token: () => Promise<string> }): Edge {
-	/** The answer's text; null for a 404. */
-	const call = async ({ method, path, body, deadlineMs = limits.edge_call_ms }: CallOptions): Promise<string | null> => {
+	/** The answer's bytes; null for a 404. */
+	const callBytes = async ({ method, path, body, deadlineMs = limits.edge_call_ms }: CallOptions): Promise<Uint8Array | null> => {
 		let response: Response;
-		let text: string;
+		let bytes: Uint8Array;
 		try {
 			response = await fetch(`${url}/internal/${path}`, {
 				method,
 				headers: {
 					authorization: `Bearer ${await token()}`,
 					traceparent: traceparent(),
-					...(body === undefined ? {} : { 'content-type': 'application/json' }),
+					...(body === undefined ? {} : { 'content-type': typeof body === 'string' ? 'application/json' : 'application/octet-stream' }),
 				},
 				...(body === undefined ? {} : { body }),
 				signal: AbortSignal.timeout(deadlineMs),
 				redirect: 'error',
 			});
-			text = await response.text(); // read in any case, so that the connection can be used again
+			bytes = new Uint8Array(await response.arrayBuffer()); // read in any case, so that the connection can be used again
 		} catch (cause) {
 			throw new UnavailableError('The edge does not answer.', { cause });
 		}
 		if (response.status === 404) return null;
-		if (!response.ok) throw new UnavailableError(`The edge answers with status ${response.status}.`, { cause: `${method} ${path}: ${text.slice(0, 500)}` });
-		return text;
+		if (!response.ok)
+			throw new UnavailableError(`The edge answers with status ${response.status}.`, { cause: `${method} ${path}: ${decoder.decode(bytes.subarray(0, 500))}` });
+		return bytes;
+	};
+
+	const call = async (options: CallOptions): Promise<string | null> => {
+		const answer = await callBytes(options);
+		return answer && decoder.decode(answer);
 	};
 
 	const read = async <S extends z.ZodType>(schema: S, options: CallOptions): Promise<z.output<S> | null> => {
@@ -99,5 +108,13 @@ export function createEdgeClient({ url, token }: { url: string; token: () => Pro
 			wanted(await call({ method: 'PUT', path: `kv/${key}`, body: text }), `key ${key}`);
 		},
 		getBody: (key) => call({ method: 'GET', path: `kv/${key}` }),
+		async putBytes(key, bytes) {
+			wanted(await call({ method: 'PUT', path: `kv/${key}`, body: new Uint8Array(bytes) }), `key ${key}`);
+		},
+		getBytes: (key) => callBytes({ method: 'GET', path: `kv/${key}` }),
+		async tryModel(request) {
+			const options = { method: 'POST', path: 'models', body: JSON.stringify(request), deadlineMs: limits.try_model_ms } as const;
+			return wanted(await read(tryModelAnswer, options), 'call for models');
+		},
 	};
 }

@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import type { RegionFeatures, ReleasesAnswer, releasesRequest, ShardState } from '#schemas/internal.ts';
+import type { RegionFeatures, ReleasesAnswer, releasesRequest, ShardState, TryModelAnswer, TryModelRequest } from '#schemas/internal.ts';
 import type { Region } from '#schemas/region.ts';
 
 export type ReleasesRequest = z.input<typeof releasesRequest>;
@@ -20,4 +20,8 @@ export interface Edge {
 	putBody(key: string, text: string): Promise<void>;
 	/** Null when KV has no such key. */
 	getBody(key: string): Promise<string | null>;
+	putBytes(key: string, bytes: Uint8Array): Promise<void>;
+	getBytes(key: string): Promise<Uint8Array | null>;
+	/** Runs a model in the edge's own runtime, once with all rows and once with each. */
+	tryModel(request: TryModelRequest): Promise<TryModelAnswer>;
 }

@@ -1,6 +1,6 @@
 // For tests: the edge in memory, as strict about versions and signatures as a Shard.
 import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose';
-import { entriesRequest, type RegionFeatures, releasesRequest } from '#schemas/internal.ts';
+import { entriesRequest, type RegionFeatures, releasesRequest, type TryModelAnswer } from '#schemas/internal.ts';
 import { partition } from '#schemas/partition.ts';
 import type { Region } from '#schemas/region.ts';
 import { type Release, type ReleasePointer, release as releaseSchema } from '#schemas/release.ts';
@@ -25,6 +25,8 @@ export interface FakeEdge extends Edge {
 	down: boolean;
 	/** KV does not answer. */
 	kvDown: boolean;
+	/** What a model's run gives; by default every output is 1. */
+	tried: (rows: readonly (readonly number[])[]) => TryModelAnswer;
 }
 
 /** @param options.serviceJwks the public keys that a release's signature is checked with. */
@@ -44,6 +46,10 @@ export function createFakeEdge({ partitions, serviceJwks }: { partitions: number
 		calls,
 		down: false,
 		kvDown: false,
+		tried: (rows) => {
+			const ones = rows.map(() => 1);
+			return { outputs: Object.fromEntries(['expected_15min', 'expected_30min', 'expected_60min'].map((name) => [name, { batch: ones, single: ones }])) };
+		},
 		async pushRelease(request) {
 			calls.push('pushRelease');
 			reach();
@@ -101,6 +107,21 @@ export function createFakeEdge({ partitions, serviceJwks }: { partitions: number
 		async getBody(key) {
 			if (edge.down || edge.kvDown) throw noAnswer();
 			return kv.get(key) ?? null;
+		},
+		async putBytes(key, bytes) {
+			calls.push(`putBytes ${key.split('/')[0]}`);
+			if (edge.down || edge.kvDown) throw noAnswer();
+			kv.set(key, Buffer.from(bytes).toString('latin1'));
+		},
+		async getBytes(key) {
+			if (edge.down || edge.kvDown) throw noAnswer();
+			const value = kv.get(key);
+			return value === undefined ? null : Buffer.from(value, 'latin1');
+		},
+		async tryModel({ rows }) {
+			calls.push('tryModel');
+			reach();
+			return edge.tried(rows);
 		},
 	};
 	return edge;

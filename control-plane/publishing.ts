@@ -1,7 +1,9 @@
+import type { Promotion } from '#schemas/control-plane-routes.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { limits } from '#schemas/limits.ts';
-import type { ClientKeys, Release, ReleasePointer } from '#schemas/release.ts';
+import type { ClientKeys, ModelReference, Release, ReleasePointer } from '#schemas/release.ts';
 import { recordConfigChange } from './database/config-changes.ts';
+import { readModel, readModelBytes } from './database/models.ts';
 import { type Connection, lockConfiguration } from './database/open-database.ts';
 import { regionsWithout } from './database/regions.ts';
 import { readCurrentRelease, readRelease, recordAcknowledgements, type StoredRelease } from './database/releases.ts';
@@ -24,6 +26,8 @@ export interface Author {
 export interface Publishing {
 	/** A new release with this version in place of its name's last. Answers when it is committed and a push was tried; the rest is the reconciler's. */
 	publish(version: number, author: Author): Promise<Release | Refused>;
+	/** A new release in which this registered model is champion, canary with its share, or shadow. */
+	promote(model: { name: string; version: number }, place: Promotion, author: Author): Promise<Release | Refused>;
 	/** A new release with the content of an old one. */
 	rollback(number: number, author: Author): Promise<Release | Refused>;
 	/** Pushes the release in force, with the clients' keys, to these shards, and notes who took it. @throws UnavailableError */
@@ -32,7 +36,7 @@ export interface Publishing {
 	ensureShard(shard: number): Promise<void>;
 	/** What a shard said that it has. */
 	noteShard(shard: number, number: number): Promise<void>;
-	/** Writes the bodies and the pointer to KV where it lacks them. @throws UnavailableError */
+	/** Writes the bodies, the models and the pointer to KV where it lacks them. @throws UnavailableError */
 	ensureKv(): Promise<void>;
 	/** Resolves when no push is under way. */
 	settled(): Promise<void>;
@@ -52,6 +56,24 @@ const sleep = (ms: number) =>
 	new Promise<void>((resolve) => {
 		setTimeout(resolve, ms).unref();
 	});
+
+/** The models in force once this one has its new place: a model has one place only. */
+export function placed({ champion, canary, shadows }: Release['models'], model: ModelReference, place: Promotion): Release['models'] {
+	const isIt = (other: ModelReference | null) => other !== null && other.name === model.name && other.version === model.version;
+	const elsewhere: Release['models'] = {
+		champion: isIt(champion) ? null : champion,
+		canary: isIt(canary) ? null : canary,
+		shadows: shadows.filter((shadow) => !isIt(shadow)),
+	};
+	switch (place.to) {
+		case 'champion':
+			return { ...elsewhere, champion: model };
+		case 'canary':
+			return { ...elsewhere, canary: { ...model, percent: place.percent ?? 0 } };
+		case 'shadow':
+			return { ...elsewhere, shadows: [...elsewhere.shadows, model] };
+	}
+}
 
 /** One release at a time. The order of side effects is the promise: a release that is committed can be read by every Shard from KV. */
 export function createPublishing({ connection, edge, keys, clientKeys, partitions, onIncomplete }: PublishingOptions): Publishing {
@@ -75,6 +97,26 @@ export function createPublishing({ connection, edge, keys, clientKeys, partition
 			inKv.add(digest);
 		}
 	};
+
+	/** A release's models in KV, by their digests. What comes back must be what was sent. */
+	const putModels = async (references: readonly ModelReference[]): Promise<void> => {
+		for (const { name, version, digest, manifest } of references) {
+			if (inKv.has(digest) && inKv.has(manifest)) continue;
+			const stored = await readModel(connection, { name, version });
+			const bytes = await readModelBytes(connection, { name, version });
+			if (!stored || !bytes) throw new Error(`A release names model ${name}@${version}, which the database does not have`);
+			for (const [key, sent] of [
+				[`model/${digest}`, bytes],
+				[`manifest/${manifest}`, new TextEncoder().encode(stored.manifest_text)],
+			] as const) {
+				await edge.putBytes(key, sent);
+				const held = await edge.getBytes(key);
+				if (!held || Buffer.compare(held, sent) !== 0) throw new UnavailableError('The edge does not give back the model that it was sent.');
+			}
+			inKv.add(digest).add(manifest);
+		}
+	};
+	const modelsOf = ({ champion, canary, shadows }: Release['models']): ModelReference[] => [champion, canary, ...shadows].filter((model) => model !== null);
 
 	const pointerOf = ({ jws }: StoredRelease): ReleasePointer => ({ jws, keys: clientKeys() });
 
@@ -127,6 +169,7 @@ export function createPublishing({ connection, edge, keys, clientKeys, partition
 				return;
 			}
 			await putBodies(await bodiesOf(stored));
+			await putModels(modelsOf(stored.content.models));
 			await edge.putBody('release', text);
 			pointerInKv = text;
 		});
@@ -192,11 +235,38 @@ export function createPublishing({ connection, edge, keys, clientKeys, partition
 				return stored.content;
 			}),
 
+		promote: ({ name, version }, place, author) =>
+			oneRelease(async () => {
+				const model = await readModel(connection, { name, version });
+				if (!model) return { code: 'not_found', detail: 'There is no such model.' };
+				const reference: ModelReference = { name, version, digest: model.digest, manifest: model.manifest };
+				// As with a rule set: what a Shard will look for is there before the release names it.
+				await putModels([reference]);
+				const made = await connection.transaction(async (transaction): Promise<StoredRelease | Refused> => {
+					await lockConfiguration(transaction);
+					const current = await readCurrentRelease(transaction);
+					if (!current) return { code: 'conflict', detail: 'There is no release yet; publish a rule set first.' };
+					const models = placed(current.content.models, reference, place);
+					if (models.shadows.length > limits.shadows_max) return { code: 'conflict', detail: `There must not be more than ${limits.shadows_max} shadows.` };
+					const release = await commit(transaction, { current, parts: { rule_sets: current.content.rule_sets, models }, author });
+					await recordConfigChange(transaction, {
+						...author,
+						from: { release: current.content.release, models: current.content.models },
+						to: { release: release.content.release, models },
+					});
+					return release;
+				});
+				if ('code' in made) return made;
+				await attempt(made);
+				return made.content;
+			}),
+
 		rollback: (number, author) =>
 			oneRelease(async () => {
 				const old = await readRelease(connection, number);
 				if (!old) return { code: 'not_found', detail: `There is no release ${number}.` };
 				await putBodies(await bodiesOf(old));
+				await putModels(modelsOf(old.content.models));
 				const made = await connection.transaction(async (transaction): Promise<StoredRelease | Refused> => {
 					await lockConfiguration(transaction);
 					const current = await readCurrentRelease(transaction);

@@ -1,10 +1,13 @@
+import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { compileRuleSet } from '#models/pricing/compile-rule-set.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import { modelManifest } from '#schemas/model-manifest.ts';
 import { parse } from '#schemas/parse.ts';
 import type { FieldError } from '#schemas/problem.ts';
 import { regionInput } from '#schemas/region.ts';
 import type { Release } from '#schemas/release.ts';
+import { insertModel } from './database/models.ts';
 import { type Database, lockConfiguration } from './database/open-database.ts';
 import { insertRegions } from './database/regions.ts';
 import { readCurrentRelease } from './database/releases.ts';
@@ -20,10 +23,21 @@ const seedRegion = regionInput.extend({ region_id: z.string() });
 export interface Sample {
 	regions: readonly z.input<typeof seedRegion>[];
 	rule_sets: readonly unknown[];
+	/** A model that forecasts from the first release on; undefined: `pulse` does. */
+	champion?: { manifest: string; bytes: Uint8Array } | undefined;
 }
 
 const told = (what: string, errors: readonly FieldError[]) =>
 	new Error(`Cannot fill the database: ${what} is not good: ${errors.map(({ path, message }) => `${path} ${message}`).join('; ')}`);
+
+/** The sample's model as it is stored; its gate is the tests' business. @throws when its file is not the one that its manifest names. */
+function championOf({ manifest: text, bytes }: NonNullable<Sample['champion']>, at: number) {
+	const parsed = parse(modelManifest, JSON.parse(text));
+	if (!parsed.ok) throw told('the manifest of its model', parsed.errors);
+	const { name, version, digest } = parsed.value;
+	if (createHash('sha256').update(bytes).digest('hex') !== digest) throw told('its model', [{ path: '/digest', message: 'is of another file' }]);
+	return { name, version, digest, manifest: createHash('sha256').update(text).digest('hex'), manifest_text: text, bytes, created_at: at, created_by: WHO };
+}
 
 /**
  * Fills an empty database with the sample and release 1, in one transaction: a kill leaves all or nothing, and the next start completes. A database with a
@@ -32,7 +46,7 @@ const told = (what: string, errors: readonly FieldError[]) =>
  * @returns whether it was filled.
  * @throws when the sample itself is not good.
  */
-export async function seed(database: Database, { regions, rule_sets, keys, now }: Sample & { keys: Keys; now: number }): Promise<boolean> {
+export async function seed(database: Database, { regions, rule_sets, champion, keys, now }: Sample & { keys: Keys; now: number }): Promise<boolean> {
 	const { connection } = database;
 	if (await readCurrentRelease(connection)) return false;
 	const documents = rule_sets.map((document, at) => {
@@ -52,6 +66,7 @@ export async function seed(database: Database, { regions, rule_sets, keys, now }
 		}),
 	);
 	const at = Date.now();
+	const model = champion && championOf(champion, at);
 	return connection.transaction(async (transaction) => {
 		await lockConfiguration(transaction);
 		if (await readCurrentRelease(transaction)) return false; // another process was first
@@ -61,12 +76,17 @@ export async function seed(database: Database, { regions, rule_sets, keys, now }
 			ruleSets[name] = { version, digest };
 		}
 		await insertRegions(transaction, entries);
+		if (model) await insertModel(transaction, model);
 		await makeRelease(transaction, {
 			keys,
 			at,
 			release: 1,
 			rule_sets: ruleSets,
-			models: { champion: null, canary: null, shadows: [] },
+			models: {
+				champion: model ? { name: model.name, version: model.version, digest: model.digest, manifest: model.manifest } : null,
+				canary: null,
+				shadows: [],
+			},
 			created_at: formatInstant(at),
 			created_by: WHO,
 		});

@@ -12,6 +12,7 @@ import type { Clock } from '#stream/clock.ts';
 import { openEmbeddedLog } from '#stream/log/embedded-log.ts';
 import { startStream } from '#stream/start-stream.ts';
 import { startEdge } from './edge.ts';
+import { sampleChampion } from './sample/champion.ts';
 import { sampleRegions } from './sample/regions.ts';
 import { sampleRuleSets } from './sample/rule-sets.ts';
 
@@ -51,7 +52,7 @@ export async function startProduct(configuration: Configuration, options: { cloc
 	const [edge, database] = await Promise.all([
 		startEdge({ directory: join(dataDir, 'edge'), host, port: edgePort, bindings }),
 		openDatabase(configuration.databaseDir).then(async (opened) => {
-			await seed(opened, { regions: sampleRegions({ profiles: !clock.virtual }), rule_sets: sampleRuleSets, keys, now: clock.now() });
+			await seed(opened, { regions: sampleRegions({ profiles: !clock.virtual }), rule_sets: sampleRuleSets, champion: sampleChampion(), keys, now: clock.now() });
 			return opened;
 		}),
 	]);

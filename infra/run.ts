@@ -51,15 +51,15 @@ export async function run(options: {
 			},
 			{ lateness_ms: configuration.latenessSeconds * 1000 },
 		);
-		await simulation.past();
+		await simulation.past(product.stream.resumed_from);
 		simulation.start();
 	}
 	const curl = `curl -s ${product.urls.edge}/api/v1/price -H 'content-type: application/json' -H 'authorization: Bearer ${await token('client', 'local-client')}' -d '{"region_id":"${simulate ? 'nyc-161' : 'sg-central'}","product_type":"standard_ride"}'`;
 	console.log(
 		[
-			`edge            ${product.urls.edge}            prices; ${product.bundles.join('; ')}`,
-			`control plane   ${product.urls.control_plane}            rules, releases, decisions; API of all doors: ${product.urls.control_plane}/docs`,
-			`ingestion       ${product.urls.ingest}            events`,
+			`edge            ${product.urls.edge}   prices (two Workers in workerd)`,
+			`control plane   ${product.urls.control_plane}   rules, releases, decisions; the API of all doors at ${product.urls.control_plane}/docs`,
+			`ingestion       ${product.urls.ingest}   events`,
 			`data            ${configuration.dataDir}`,
 			simulate
 				? `city            SIMULATED: ${CITY_ZONES} busiest taxi zones of New York, seed ${seed}`

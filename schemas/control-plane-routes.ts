@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { slug } from './identifier.ts';
 import { instant } from './instant.ts';
 import { limits } from './limits.ts';
+import { modelManifest } from './model-manifest.ts';
 import { priceAnswer } from './price.ts';
 import { freezeInput, region, regionInput } from './region.ts';
 import { release } from './release.ts';
@@ -33,7 +34,17 @@ const releaseEntry = z.strictObject({
 });
 const releaseAnswer = releaseEntry.extend({ acknowledged: z.array(z.strictObject({ shard: z.int(), at: z.string() })), missing: z.array(z.int()) });
 
-const modelEntry = z.looseObject({ name: slug, version: z.int(), digest: z.string(), state: z.string() });
+const modelEntry = z.strictObject({
+	name: slug,
+	version: z.int(),
+	digest: z.string(),
+	state: z.enum(['registered', 'shadow', 'canary', 'champion']),
+	percent: z.number().optional().describe('of users, for a canary'),
+	manifest: modelManifest,
+	created_at: z.string(),
+	created_by: z.string(),
+});
+const gateReport = z.array(z.strictObject({ check: z.string(), ok: z.boolean(), detail: z.string() }));
 
 export const promotion = z
 	.strictObject({ to: z.enum(['shadow', 'canary', 'champion']), percent: z.number().min(0).max(100).optional() })
@@ -41,6 +52,8 @@ export const promotion = z
 		if (to === 'canary' && percent === undefined) ctx.addIssue({ code: 'custom', path: ['percent'], message: 'is required with to = canary' });
 		if (to !== 'canary' && percent !== undefined) ctx.addIssue({ code: 'custom', path: ['percent'], message: 'goes with to = canary only' });
 	});
+
+export type Promotion = z.output<typeof promotion>;
 
 const decisionItem = priceAnswer.extend({ timestamp: z.string().nullable(), user_hash: z.string().nullable() });
 
@@ -174,10 +187,11 @@ export const controlPlaneRoutes = [
 		method: 'post',
 		path: '/api/v1/models',
 		role: 'author',
-		summary: 'Registers a model: multipart/form-data with manifest and model. Not available in this version: 503',
+		summary: 'Registers a model: multipart/form-data with manifest (JSON) and model (ONNX). Inert until it is promoted',
 		body: z.looseObject({ manifest: z.unknown(), model: z.unknown() }),
 		also: ['multipart/form-data'],
-		answers: { 201: z.looseObject({}) },
+		answers: { 201: z.strictObject({ ...modelEntry.shape, report: gateReport }) },
+		problems: ['conflict'],
 	},
 	{
 		method: 'get',
@@ -202,7 +216,7 @@ export const controlPlaneRoutes = [
 		summary: 'A new release in which this model forecasts as shadow, canary (with percent) or champion',
 		body: promotion,
 		answers: { 201: z.strictObject({ release: z.int() }) },
-		problems: ['not_found'],
+		problems: ['not_found', 'conflict'],
 	},
 	{
 		method: 'get',

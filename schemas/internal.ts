@@ -67,6 +67,20 @@ export interface ReleasesAnswer {
 /** POST /internal/entries: all of one shard. */
 export const entriesRequest = z.strictObject({ shard: z.int().nonnegative(), entries: z.array(region) });
 
+/** POST /internal/models: runs a model that is in no release, once with all rows and once row by row. */
+export const tryModelRequest = z.strictObject({
+	/** The ONNX file, base64. */
+	model: z.base64(),
+	rows: z.array(z.array(z.number())).min(1).max(200),
+});
+export type TryModelRequest = z.output<typeof tryModelRequest>;
+/** Outputs by name, one number a row; null stands for a number that JSON does not have. `error`: why it does not run. */
+export const tryModelAnswer = z.union([
+	z.strictObject({ outputs: z.record(z.string(), z.strictObject({ batch: z.array(z.number().nullable()), single: z.array(z.number().nullable()) })) }),
+	z.strictObject({ error: z.string() }),
+]);
+export type TryModelAnswer = z.output<typeof tryModelAnswer>;
+
 /** GET /internal/shards/{n}: what the reconciler compares. */
 export interface ShardState {
 	shard: number;

@@ -9,6 +9,10 @@ export const limits = {
 	// Doors
 	edge_body_bytes_max: 256 * KIB, // a batch of 100 requests with full attributes fits
 	body_bytes_max: MIB, // ingestion and control plane: 1,000 events of 1 KB
+	model_body_bytes_max: 8 * MIB, // a model and its manifest
+	try_model_ms: 10_000, // a model's first run in the edge's runtime, ONNX Runtime's own start included
+	shadows_max: 4, // each is one more run a frame in every Shard
+	model_bytes_max: 4 * MIB, // what a Shard loads; the sample's champion has half a megabyte
 	internal_body_bytes_max: 16 * MIB, // a release with its rule sets; only role service comes here
 	header_bytes_max: 8 * KIB,
 	json_depth_max: 64, // nesting of any body before it is looked at; far above every schema

@@ -7,7 +7,8 @@ export const digest = z.string().regex(/^[0-9a-f]{64}$/);
 export const ruleSetReference = z.strictObject({ version: z.int().positive(), digest });
 export type RuleSetReference = z.infer<typeof ruleSetReference>;
 
-export const modelReference = z.strictObject({ name: slug, version: z.int().positive(), digest });
+/** A model by its file's digest and its manifest's: both lie in KV under `model/<digest>` and `manifest/<digest>`. */
+export const modelReference = z.strictObject({ name: slug, version: z.int().positive(), digest, manifest: digest });
 export type ModelReference = z.infer<typeof modelReference>;
 
 /** One version of every rule set, the models in force and the experiments, under one growing number. Signed and immutable. */

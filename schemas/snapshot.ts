@@ -21,8 +21,8 @@ export interface Snapshot {
 		/** The count behind driver_utilization, which cannot tell it when nobody is available. */
 		busy_drivers?: number | null;
 	} | null;
-	/** Forecasts from these features, by arm. Null without features. */
-	forecasts: { champion: Forecast; canary: Forecast | null } | null;
+	/** Forecasts from these features, by arm; the canary's share of users in percent. Null without features. */
+	forecasts: { champion: Forecast; canary: Forecast | null; canary_percent?: number } | null;
 	/** What is usual now: stands in where features are missing or too old. Null when nothing is known of the region's past. */
 	usual: Forecast | null;
 }

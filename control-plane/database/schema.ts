@@ -1,8 +1,9 @@
 // The control plane's tables. Instants are milliseconds since 1970, as in the contracts between our processes; JSON is kept as text, as it was written,
 // since jsonb would refuse \u0000 and lose the order of keys.
-import { bigint, bigserial, boolean, doublePrecision, index, integer, pgSequence, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import { bigint, bigserial, boolean, customType, doublePrecision, index, integer, pgSequence, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
 
 const instant = (column: string) => bigint(column, { mode: 'number' });
+const bytes = customType<{ data: Uint8Array }>({ dataType: () => 'bytea' });
 
 /** Numbers every change of the catalogue, so that a reader can ask for what came after. */
 export const catalogueChange = pgSequence('catalogue_change');
@@ -81,8 +82,10 @@ export const model = pgTable(
 		name: text('name').notNull(),
 		version: integer('version').notNull(),
 		digest: text('digest').notNull(),
-		state: text('state').notNull(),
+		/** As it was sent. Its digest and the model's bytes are addresses in KV, too. */
 		manifest: text('manifest').notNull(),
+		manifest_digest: text('manifest_digest').notNull(),
+		bytes: bytes('bytes').notNull(),
 		created_at: instant('created_at').notNull(),
 		created_by: text('created_by').notNull(),
 	},

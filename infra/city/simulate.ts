@@ -24,8 +24,8 @@ export interface Simulation {
 	/** The last answer of every region. */
 	readonly answers: ReadonlyMap<string, PriceAnswer>;
 	readonly bursts: readonly string[];
-	/** The last ten minutes at once, so that prices are alive. */
-	past(): Promise<void>;
+	/** The last ten minutes at once, so that prices are alive; from `since` (milliseconds) where an earlier run has played until then. */
+	past(since: number): Promise<void>;
 	start(): void;
 	stop(): Promise<void>;
 }
@@ -88,9 +88,9 @@ export function openSimulation(city: { play(from: number, to: number): CitySpan 
 		get bursts() {
 			return bursts;
 		},
-		async past() {
+		async past(since) {
 			const now = Date.now();
-			played = now - Math.min(PAST_MS, options.lateness_ms - 10_000);
+			played = Math.max(since, now - Math.min(PAST_MS, Math.max(0, options.lateness_ms - 10_000)));
 			const events: CityEvent[] = [];
 			while (played < now) {
 				const to = Math.min(now, played + 5000);

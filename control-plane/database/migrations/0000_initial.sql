@@ -35,8 +35,9 @@ CREATE TABLE "model" (
 	"name" text NOT NULL,
 	"version" integer NOT NULL,
 	"digest" text NOT NULL,
-	"state" text NOT NULL,
 	"manifest" text NOT NULL,
+	"manifest_digest" text NOT NULL,
+	"bytes" "bytea" NOT NULL,
 	"created_at" bigint NOT NULL,
 	"created_by" text NOT NULL,
 	CONSTRAINT "model_name_version_pk" PRIMARY KEY("name","version")
