@@ -40,9 +40,9 @@ export const serviceToken = (options: TokenOptions = {}): Promise<string> =>
 	});
 
 export async function sha256(text: string): Promise<string> {
-	return Array.from(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))), (byte) =>
-		byte.toString(16).padStart(2, '0'),
-	).join('');
+	return Array.from(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))), (byte) => byte.toString(16).padStart(2, '0')).join(
+		'',
+	);
 }
 
 /** The worked example of the contract, without its adjustment. */
@@ -135,12 +135,27 @@ export function entry(regionId: string, changes: Partial<Region> = {}): Region {
 
 /** A vector with everything as usual, and what is named. */
 export function vector(named: Partial<Record<FeatureName, number | null>> = {}): FeatureVector {
-	const calm: Partial<Record<FeatureName, number | null>> = { usual_15min: 10, usual_30min: 20, usual_60min: 40, recent_bookings: 20, recent_usual: 20, history_days: 28 };
-	return featureNames.map((name) => ({ ...calm, ...named })[name] ?? (named[name] === undefined && calm[name] === undefined && !name.startsWith('available') && name !== 'driver_utilization' ? 0 : null));
+	const calm: Partial<Record<FeatureName, number | null>> = {
+		usual_15min: 10,
+		usual_30min: 20,
+		usual_60min: 40,
+		recent_bookings: 20,
+		recent_usual: 20,
+		history_days: 28,
+	};
+	return featureNames.map(
+		(name) =>
+			({ ...calm, ...named })[name] ??
+			(named[name] === undefined && calm[name] === undefined && !name.startsWith('available') && name !== 'driver_utilization' ? 0 : null),
+	);
 }
 
 /** A frame of shard `shard`; regions by id, or with their own parts. */
-export function frame(shard: number, pair: { epoch?: number; seq: number }, changes: Partial<Omit<Frame, 'regions'>> & { regions?: (string | Partial<Frame['regions'][number]>)[] } = {}): Frame {
+export function frame(
+	shard: number,
+	pair: { epoch?: number; seq: number },
+	changes: Partial<Omit<Frame, 'regions'>> & { regions?: (string | Partial<Frame['regions'][number]>)[] } = {},
+): Frame {
 	const { regions = [], ...rest } = changes;
 	return {
 		shard,

@@ -11,15 +11,17 @@ import { frameClient } from './features/frame-client.ts';
 import { openDoorIds } from './ingest/door-ids.ts';
 import { createIngestDoor } from './ingest/ingest-door.ts';
 import { openIntake } from './ingest/intake.ts';
-import type { openEmbeddedLog } from './log/embedded-log.ts';
+import type { EmbeddedLog } from './log/embedded-log.ts';
 import { openDecisionSink } from './sinks/decision-sink.ts';
 
 const EXPIRE_MS = 3_600_000;
+/** What a stop waits for the store of decisions; what is not stored by then waits in the log. */
+const DRAIN_MS = 2000;
 
 /** The river in one process: the producers' door, the feature worker and the sink of decisions. */
 export async function startStream(options: {
 	configuration: Configuration;
-	log: ReturnType<typeof openEmbeddedLog>;
+	log: EmbeddedLog;
 	/** Directory of the door's memory of ids. */
 	directory: string;
 	catalogue: Catalogue;
@@ -34,7 +36,15 @@ export async function startStream(options: {
 	const { configuration, log, catalogue, clock, authenticate, token } = options;
 	const onTrouble = (text: string) => logLine('error', { what: text });
 	const ids = openDoorIds(options.directory, { now: clock.now() });
-	const intake = openIntake({ log, ids, catalogue, clock, pepper: options.pepper, events_per_minute: configuration.rateLimitEventsPerMinute ?? undefined });
+	const intake = openIntake({
+		log,
+		ids,
+		catalogue,
+		clock,
+		pepper: options.pepper,
+		events_per_minute: configuration.rateLimitEventsPerMinute ?? undefined,
+		onTrouble,
+	});
 	const metrics = createMetrics();
 	const worker = await openFeatureWorker({
 		log,
@@ -57,18 +67,24 @@ export async function startStream(options: {
 		help: 'How far the fold is behind the deployment clock',
 		read: () => Math.max(0, clock.now() - worker.as_of()) / 1000,
 	});
+	metrics.gauge('surgecast_features_trouble', { help: '1 while a partition is not folded, told or saved', read: () => (worker.trouble() === null ? 0 : 1) });
 	const app = createIngestDoor({ intake, log, clock, authenticate, metrics, readiness: () => null });
 	const served = await serveDoor(app, { host: configuration.host, port: configuration.ingestPort });
 	catalogue.start();
+	const resumed_from = worker.as_of();
 	if (!clock.virtual) worker.start();
 	sink.start();
-	const expiry = setInterval(() => void log.expire(clock.now()).catch((error) => onTrouble(`Old records stay: ${error.message}`)), EXPIRE_MS);
+	const expire = () => void log.expire(clock.now()).catch((error) => onTrouble(`Old records stay: ${error.message}`));
+	expire();
+	const expiry = setInterval(expire, EXPIRE_MS);
 	expiry.unref();
 	return {
 		url: served.url,
 		intake,
 		worker,
 		sink,
+		/** What the fold had come to when this start took over, milliseconds; 0 on an empty log. */
+		resumed_from,
 		/** Closes the door; what was taken is on its way. */
 		async stopTaking() {
 			await served.close();
@@ -78,7 +94,7 @@ export async function startStream(options: {
 		async close() {
 			clearInterval(expiry);
 			await worker.stop();
-			await sink.drain();
+			await sink.drain(DRAIN_MS);
 			await sink.stop();
 			catalogue.stop();
 			ids.close();

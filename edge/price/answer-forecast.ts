@@ -10,7 +10,7 @@ export async function answerForecast(regionId: string, env: PriceEnvironment, ct
 	const copy = (await copies([regionId], env, ctx)).get(regionId) ?? 'absent';
 	if (copy === 'absent') return { code: 'unavailable', detail: `Nobody that answers knows region "${regionId}" at the moment` };
 	if (copy === 'unknown') return { code: 'unknown_region', detail: `There is no region "${regionId}"` };
-	const at = deploymentNow(regionId, Number(env.PARTITIONS));
+	const at = deploymentNow(regionId, env);
 	const { forecast, scores, age_ms } = knowledge(copy.snapshot, { at, arm: 'champion' }, copy.ruleSet);
 	if (!forecast || !scores) return { code: 'no_forecast', detail: `Nothing is known of region "${regionId}" yet: no event, and no profile` };
 	const { features } = copy.snapshot;

@@ -1,4 +1,3 @@
-import { type Context, Hono } from 'hono';
 import { edgeRoutes, forecastQuery } from '#schemas/edge-routes.ts';
 import { limits } from '#schemas/limits.ts';
 import { openapi } from '#schemas/openapi.ts';
@@ -6,145 +5,193 @@ import { parse } from '#schemas/parse.ts';
 import { type PriceRequest, priceRequest, pricesRequest } from '#schemas/price.ts';
 import { problem, type Refusal } from '#schemas/problem.ts';
 import { mayCall } from '#schemas/role.ts';
+import type { Route } from '#schemas/route.ts';
 import { traceIdOf } from '#schemas/trace.ts';
+import { jsonBody } from '../json-body.ts';
 import { answerForecast } from './answer-forecast.ts';
-import { answerPrices } from './answer-prices.ts';
-import { authenticate, type Caller } from './authenticate.ts';
-import { jsonBody } from './body.ts';
+import { answerPrice, answerPrices } from './answer-prices.ts';
+import { authenticate, type Caller, knownCaller } from './authenticate.ts';
 import { askForKeys, copiesHeld, releaseHeld } from './copies.ts';
 import type { PriceEnvironment } from './environment.ts';
 import { pointerFromKv } from './kv-copy.ts';
-import { count, metricsText } from './metrics.ts';
+import { countRequest, metricsText } from './metrics.ts';
 import { rateLimit } from './rate-limit.ts';
+import { newTraceId } from './trace-id.ts';
 
-type Door = { Bindings: PriceEnvironment; Variables: { traceId: string; caller: Caller } };
-
-const JSON_TYPE = { 'content-type': 'application/json' };
-
-function refuse(c: Context<Door>, refusal: Refusal, retryAfterSeconds: number = limits.retry_after_seconds): Response {
-	const document = problem(refusal, c.get('traceId'));
-	const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
-	if (document.status === 429 || document.status === 503) headers['retry-after'] = String(retryAfterSeconds);
-	if (document.status === 401) headers['www-authenticate'] = 'Bearer';
-	return new Response(JSON.stringify(document), { status: document.status, headers });
+/** One request on its way through the door. */
+interface Call {
+	request: Request;
+	env: PriceEnvironment;
+	ctx: ExecutionContext;
+	traceId: string;
+	/** '' where the route needs no token. */
+	subject: string;
 }
+type Handler = (call: Call) => Response | Promise<Response>;
 
-const isRefusal = (result: object): result is Refusal => 'code' in result;
+const json = (text: string): Response => new Response(text, { headers: { 'content-type': 'application/json' } });
+
+function refuse({ traceId }: Pick<Call, 'traceId'>, refusal: Refusal, headers: Record<string, string> = {}): Response {
+	const document = problem(refusal, traceId);
+	const retry: Record<string, string> = document.status === 503 ? { 'retry-after': String(limits.retry_after_seconds) } : {};
+	return new Response(JSON.stringify(document), { status: document.status, headers: { 'content-type': 'application/problem+json', ...retry, ...headers } });
+}
 const invalid = (errors: Refusal['errors']): Refusal => ({ code: 'invalid', detail: 'The request does not fit the schema', errors });
 
-/** The clients' door. The routes and their roles come from schemas/edge-routes.ts. */
-export const app = new Hono<Door>();
-
-app.use(async (c, next) => {
-	c.set('traceId', traceIdOf(c.req.raw.headers.get('traceparent')) ?? crypto.randomUUID().replaceAll('-', ''));
-	await next();
-	count(
-		'surgecast_edge_requests_total',
-		`route="${c.req.path.startsWith('/api/') || c.res.status < 400 ? c.req.path.slice(0, 32).replaceAll(/["\\\n]/g, '') : 'other'}",status="${c.res.status}"`,
-	);
-});
-
-/** The shard script's door: it checks the token of role service itself. */
-app.all('/internal/*', (c) => c.env.INTERNAL.fetch(c.req.raw));
-
-for (const route of edgeRoutes) {
-	if (route.role === null) continue;
-	const { method, path, role } = route;
-	app.on(method.toUpperCase(), path, async (c, next) => {
-		const caller = await authenticate(c.req.raw.headers.get('authorization'), c.env, c.executionCtx as ExecutionContext);
-		if (caller === 'refused') return refuse(c, { code: 'unauthenticated', detail: 'A valid token is wanted: Authorization: Bearer <JWT>' });
-		if (caller === 'no_keys') return refuse(c, { code: 'unavailable', detail: 'The keys that check tokens are not here yet' });
-		if (!mayCall(caller.role, role)) return refuse(c, { code: 'forbidden', detail: `Role "${caller.role.slice(0, 32)}" may not call this; ${role} is wanted` });
-		c.set('caller', caller);
-		return next();
-	});
+/** The refusal of a call that would pass its subject's limit, if one is set. */
+function overLimit(call: Call, prices: number): Response | undefined {
+	const limit = call.env.RATE_LIMIT_PRICES_PER_10S;
+	if (!limit) return undefined;
+	const wait = rateLimit(call.subject, { by: prices, per_10s: Number(limit) });
+	if (wait === 0) return undefined;
+	return refuse(call, { code: 'rate_limited', detail: `Over the limit of ${limit} prices in 10 seconds` }, { 'retry-after': String(wait) });
 }
 
-/** Seconds to wait when the caller's limit is used up, else 0. */
-function limited(c: Context<Door>, prices: number): number {
-	const limit = Number(c.env.RATE_LIMIT_PRICES_PER_10S ?? 0);
-	return limit > 0 ? rateLimit(c.get('caller').subject, { by: prices, per_10s: limit }) : 0;
-}
-const tooMany = (c: Context<Door>, wait: number) =>
-	refuse(c, { code: 'rate_limited', detail: `Over the limit of ${c.env.RATE_LIMIT_PRICES_PER_10S} prices in 10 seconds` }, wait);
-
-app.post('/api/v1/price', async (c) => {
-	const body = await jsonBody(c.req.raw);
-	if (!body.ok) return refuse(c, body.refusal);
+async function price(call: Call): Promise<Response> {
+	const body = await jsonBody(call.request, limits.edge_body_bytes_max);
+	if (!body.ok) return refuse(call, body.refusal);
 	const request = parse(priceRequest, body.value);
-	if (!request.ok) return refuse(c, invalid(request.errors));
-	const wait = limited(c, 1);
-	if (wait > 0) return tooMany(c, wait);
-	const [result] = await answerPrices([request.value], { traceId: c.get('traceId'), env: c.env, ctx: c.executionCtx as ExecutionContext });
-	if (!result || isRefusal(result)) return refuse(c, result ?? { code: 'internal', detail: 'No result' });
-	return new Response(JSON.stringify(result), { headers: JSON_TYPE });
-});
+	if (!request.ok) return refuse(call, invalid(request.errors));
+	const over = overLimit(call, 1);
+	if (over) return over;
+	const answer = await answerPrice(request.value, call);
+	return typeof answer === 'string' ? json(answer) : refuse(call, answer);
+}
 
-app.post('/api/v1/prices', async (c) => {
-	const body = await jsonBody(c.req.raw);
-	if (!body.ok) return refuse(c, body.refusal);
-	const batch = parse(pricesRequest, body.value);
-	if (!batch.ok) return refuse(c, invalid(batch.errors));
-	const { requests } = batch.value;
+/** The batch without its items: what is wrong with one of them is its own affair, and must not cost the others their prices. */
+function withoutItems(value: unknown): unknown {
+	const isBatch = typeof value === 'object' && value !== null && 'requests' in value && Array.isArray(value.requests);
+	return isBatch ? { ...value, requests: (value.requests as unknown[]).map(() => null) } : value;
+}
+
+async function prices(call: Call): Promise<Response> {
+	const body = await jsonBody(call.request, limits.edge_body_bytes_max);
+	if (!body.ok) return refuse(call, body.refusal);
+	const batch = parse(pricesRequest, withoutItems(body.value));
+	if (!batch.ok) return refuse(call, invalid(batch.errors));
+	const { requests } = body.value as { requests: unknown[] };
 	if (requests.length > limits.prices_batch_max)
-		return refuse(c, { code: 'too_large', detail: `A batch must not have more than ${limits.prices_batch_max} requests, this one has ${requests.length}` });
-	const wait = limited(c, requests.length);
-	if (wait > 0) return tooMany(c, wait);
+		return refuse(call, { code: 'too_large', detail: `A batch must not have more than ${limits.prices_batch_max} requests, this one has ${requests.length}` });
+	const over = overLimit(call, requests.length);
+	if (over) return over;
 	const parsed = requests.map((request) => parse(priceRequest, request));
 	const good = parsed.flatMap((request): PriceRequest[] => (request.ok ? [request.value] : []));
-	const answers = await answerPrices(good, { traceId: c.get('traceId'), env: c.env, ctx: c.executionCtx as ExecutionContext });
-	let next = 0;
+	const answers = (await answerPrices(good, call)).values();
 	const results = parsed.map((request) => {
-		const result = request.ok ? answers[next++] : invalid(request.errors);
-		return result && !isRefusal(result) ? result : problem(result ?? { code: 'internal', detail: 'No result' }, c.get('traceId'));
+		const result = request.ok ? answers.next().value! : invalid(request.errors); // an answer for each good one, in order
+		return typeof result === 'string' ? result : JSON.stringify(problem(result, call.traceId));
 	});
-	return new Response(JSON.stringify({ results }), { headers: JSON_TYPE });
-});
-
-app.get('/api/v1/forecast', async (c) => {
-	const query = parse(forecastQuery.loose(), c.req.query());
-	if (!query.ok) return refuse(c, invalid(query.errors));
-	const result = await answerForecast(query.value.region_id, c.env, c.executionCtx as ExecutionContext);
-	return isRefusal(result) ? refuse(c, result) : new Response(JSON.stringify(result), { headers: JSON_TYPE });
-});
-
-app.get('/healthz', () => new Response('{"status":"ok"}', { headers: JSON_TYPE }));
-
-app.get('/readyz', async (c) => {
-	if (releaseHeld() === null) await askForKeys(c.env, c.executionCtx as ExecutionContext);
-	const release = releaseHeld();
-	if (release !== null) return new Response(JSON.stringify({ status: 'ready', release }), { headers: JSON_TYPE });
-	if (await pointerFromKv(c.env))
-		return new Response(JSON.stringify({ status: 'ready', release: null, reason: 'no Shard answers; prices are tariffs from KV' }), { headers: JSON_TYPE });
-	return refuse(c, { code: 'unavailable', detail: 'No release is loaded: no Shard has one and neither has KV' });
-});
-
-app.get(
-	'/metrics',
-	() =>
-		new Response(metricsText({ surgecast_edge_release: releaseHeld() ?? 0, surgecast_edge_copies: copiesHeld() }), {
-			headers: { 'content-type': 'text/plain; version=0.0.4' },
-		}),
-);
-
-let document: string | undefined;
-app.get('/openapi.json', () => {
-	document ??= JSON.stringify(openapi('surgecast edge', edgeRoutes));
-	return new Response(document, { headers: JSON_TYPE });
-});
-
-for (const path of new Set(edgeRoutes.map((route) => route.path))) {
-	const allowed = edgeRoutes.filter((route) => route.path === path).map((route) => route.method.toUpperCase());
-	app.all(path, (c) => {
-		const response = refuse(c, { code: 'method_not_allowed', detail: `${c.req.method} is not a method of ${path}; ${allowed.join(', ')} is` });
-		response.headers.set('allow', allowed.join(', '));
-		return response;
-	});
+	return json(`{"results":[${results.join(',')}]}`);
 }
 
-app.notFound((c) => refuse(c, { code: 'not_found', detail: 'There is no such call' }));
+async function forecast(call: Call): Promise<Response> {
+	const query = parse(forecastQuery.loose(), Object.fromEntries(new URL(call.request.url).searchParams));
+	if (!query.ok) return refuse(call, invalid(query.errors));
+	const result = await answerForecast(query.value.region_id, call.env, call.ctx);
+	return 'code' in result ? refuse(call, result) : json(JSON.stringify(result));
+}
 
-app.onError((error, c) => {
-	console.error(JSON.stringify({ message: 'request failed', trace_id: c.get('traceId'), error: error.stack ?? error.message }));
-	return refuse(c, { code: 'internal', detail: 'Something went wrong here; the trace id helps to find it' });
-});
+async function ready(call: Call): Promise<Response> {
+	if (releaseHeld() === null) await askForKeys(call.env, call.ctx);
+	const release = releaseHeld();
+	if (release !== null) return json(JSON.stringify({ status: 'ready', release }));
+	const fromKv = await pointerFromKv(call.env);
+	if (fromKv) return json(JSON.stringify({ status: 'ready', release: fromKv.release, reason: 'no Shard answers; prices are tariffs from KV' }));
+	return refuse(call, { code: 'unavailable', detail: 'No release is loaded: no Shard has one and neither has KV' });
+}
+
+const metrics = () =>
+	new Response(metricsText({ surgecast_edge_release: releaseHeld() ?? 0, surgecast_edge_copies: copiesHeld() }), {
+		headers: { 'content-type': 'text/plain; version=0.0.4' },
+	});
+
+let document: string | undefined;
+const describe = () => {
+	document ??= JSON.stringify(openapi('surgecast edge', edgeRoutes));
+	return json(document);
+};
+
+const handlers: Record<string, Handler> = {
+	'POST /api/v1/price': price,
+	'POST /api/v1/prices': prices,
+	'GET /api/v1/forecast': forecast,
+	'GET /healthz': () => json('{"status":"ok"}'),
+	'GET /readyz': ready,
+	'GET /metrics': metrics,
+	'GET /openapi.json': describe,
+};
+
+/** Path -> method -> what it takes and does. The routes and their roles come from schemas/edge-routes.ts; none has a parameter. */
+const table = new Map<string, Map<string, { route: Route; handler: Handler }>>();
+for (const route of edgeRoutes as readonly Route[]) {
+	const method = route.method.toUpperCase();
+	const handler = handlers[`${method} ${route.path}`];
+	if (!handler) throw new Error(`Cannot open the clients' door: ${method} ${route.path} has no handler`);
+	const methods = table.get(route.path) ?? new Map();
+	table.set(route.path, methods.set(method, { route, handler }));
+}
+
+/** The path of a request's URL, which is absolute and normal: a URL object costs more than the rest of the dispatch. */
+function pathOf(url: string): string {
+	const start = url.indexOf('/', url.indexOf('//') + 2);
+	const query = url.indexOf('?', start);
+	return query < 0 ? url.slice(start) : url.slice(start, query);
+}
+
+/** Why this caller may not come in, or undefined. */
+function guarded(caller: Caller | 'refused' | 'no_keys', role: NonNullable<Route['role']>): { refusal: Refusal; headers?: Record<string, string> } | undefined {
+	if (caller === 'refused')
+		return {
+			refusal: { code: 'unauthenticated', detail: 'A valid token is wanted: Authorization: Bearer <JWT>' },
+			headers: { 'www-authenticate': 'Bearer' },
+		};
+	if (caller === 'no_keys') return { refusal: { code: 'unavailable', detail: 'The keys that check tokens are not here yet' } };
+	if (!mayCall(caller.role, role)) return { refusal: { code: 'forbidden', detail: `Role "${caller.role.slice(0, 32)}" may not call this; ${role} is wanted` } };
+	return undefined;
+}
+
+async function dispatch(call: Call, path: string): Promise<Response> {
+	const { request, env, ctx } = call;
+	const methods = table.get(path);
+	if (!methods) return refuse(call, { code: 'not_found', detail: 'There is no such call' });
+	const isHead = request.method === 'HEAD';
+	const found = methods.get(isHead ? 'GET' : request.method);
+	if (!found) {
+		const allow = [...methods.keys()].join(', ');
+		return refuse(call, { code: 'method_not_allowed', detail: `${request.method} is not a method of ${path}; ${allow} is` }, { allow });
+	}
+	const { route, handler } = found;
+	if (route.role !== null) {
+		const header = request.headers.get('authorization');
+		const caller = knownCaller(header) ?? (await authenticate(header, env, ctx));
+		const refused = guarded(caller, route.role);
+		if (refused) return refuse(call, refused.refusal, refused.headers);
+		call.subject = (caller as Caller).subject;
+	}
+	const response = await handler(call);
+	return isHead ? new Response(null, response) : response;
+}
+
+/**
+ * The clients' door, and the way to the shard script's. Nothing that comes in makes it throw; what is thrown all the same is a defect: logged under
+ * the trace id, and a 500 that shows nothing of it.
+ */
+export const app = {
+	async fetch(request: Request, env: PriceEnvironment, ctx: ExecutionContext): Promise<Response> {
+		const path = pathOf(request.url);
+		const call: Call = { request, env, ctx, traceId: traceIdOf(request.headers.get('traceparent')) ?? newTraceId(), subject: '' };
+		// The shard script checks the token of role service itself.
+		if (path.startsWith('/internal/'))
+			return env.INTERNAL.fetch(request).catch(() => refuse(call, { code: 'unavailable', detail: 'The script of the Shards does not answer' }));
+		let response: Response;
+		try {
+			response = await dispatch(call, path);
+		} catch (error) {
+			const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+			console.error(JSON.stringify({ message: 'request failed', trace_id: call.traceId, error: text }));
+			response = refuse(call, { code: 'internal', detail: 'Something went wrong here; the trace id helps to find it' });
+		}
+		countRequest(table.has(path) ? path : 'other', response.status);
+		return response;
+	},
+};

@@ -1,10 +1,14 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import type { ClientKeys } from '#schemas/release.ts';
 
-let held: { keys: ClientKeys; get: JWTVerifyGetKey } | undefined;
+export interface HeldKeys {
+	keys: ClientKeys;
+	get: JWTVerifyGetKey;
+}
+let held: HeldKeys | undefined;
 
 /** The clients' keys that this isolate knows: they come with every Shard's answer that has newer ones. */
-export const clientKeys = (): { keys: ClientKeys; get: JWTVerifyGetKey } | undefined => held;
+export const clientKeys = (): HeldKeys | undefined => held;
 
 /** Takes newer keys; older ones change nothing. */
 export function takeClientKeys(keys: ClientKeys): void {

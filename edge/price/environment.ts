@@ -11,10 +11,10 @@ export interface PriceEnvironment {
 	RELEASES: KVNamespace;
 	/** Shards = partitions of the log. */
 	PARTITIONS: string;
-	AUTH_ISSUER: string;
-	AUTH_AUDIENCE: string;
 	/** Secret: keys the hash of user ids. */
 	USER_PEPPER: string;
+	/** Where objects are made when they are first asked for (wnam, enam, weur, apac, ...); unset: near the first caller. */
+	LOCATION_HINT?: string;
 	/** Prices a token's subject may ask for in 10 seconds; unset: no limit. */
 	RATE_LIMIT_PRICES_PER_10S?: string;
 }

@@ -1,3 +1,4 @@
 import { app } from './app.ts';
+import type { PriceEnvironment } from './environment.ts';
 
-export default app;
+export default app satisfies ExportedHandler<PriceEnvironment>;

@@ -9,6 +9,8 @@ export interface ShardEnvironment {
 	/** Shards = partitions of the log. */
 	PARTITIONS: string;
 	AUTH_AUDIENCE: string;
+	/** Where objects are made when they are first asked for (wnam, enam, weur, apac, ...); unset: near the first caller. */
+	LOCATION_HINT?: string;
 	/** Where the Outbox sends decisions. */
 	INGEST_URL: string;
 	/** Public keys of role service, by kid: control-plane, stream, edge. */

@@ -1,14 +1,19 @@
 import type * as z from 'zod';
-import { entriesRequest, type FrameAnswer, framesRequest, type ReleasesAnswer, releasesRequest } from '#schemas/internal.ts';
+import { entriesRequest, type Frame, type FrameAnswer, framesRequest, type ReleasesAnswer, releasesRequest } from '#schemas/internal.ts';
 import { limits } from '#schemas/limits.ts';
 import { parse } from '#schemas/parse.ts';
 import { partition } from '#schemas/partition.ts';
-import { type Problem, problem, type Refusal } from '#schemas/problem.ts';
+import { problem, type Refusal } from '#schemas/problem.ts';
 import { traceIdOf } from '#schemas/trace.ts';
+import { boundedBody, jsonBody } from '../json-body.ts';
+import { objectStub } from '../object-stub.ts';
+import { patience } from '../patience.ts';
 import type { ShardEnvironment } from './environment.ts';
 import { isService } from './service-key.ts';
 
-const KV_KEY = /^(release|catalogue\/\d{1,5}|rule-set\/[0-9a-f]{64}|model\/[0-9a-f]{64})$/;
+/** What one Shard may take for one call: a hung one must not hold the others' answers past their callers' deadline of 5 s. */
+const SHARD_CALL_MS = 4000;
+const KV_KEY = /^(release|catalogue\/\d{1,5}|(rule-set|model|manifest)\/[0-9a-f]{64})$/;
 
 class Refused extends Error {
 	readonly refusal: Refusal;
@@ -19,35 +24,52 @@ class Refused extends Error {
 }
 
 async function body<S extends z.ZodType>(request: Request, schema: S): Promise<z.output<S>> {
-	const text = await request.text();
-	if (text.length > limits.internal_body_bytes_max)
-		throw new Refused({ code: 'too_large', detail: `The body must not be over ${limits.internal_body_bytes_max} bytes` });
-	let value: unknown;
-	try {
-		value = JSON.parse(text);
-	} catch {
-		throw new Refused({ code: 'malformed_json', detail: 'The body is not JSON' });
-	}
-	const parsed = parse(schema, value);
+	const read = await jsonBody(request, limits.internal_body_bytes_max);
+	if (!read.ok) throw new Refused(read.refusal);
+	const parsed = parse(schema, read.value);
 	if (!parsed.ok) throw new Refused({ code: 'invalid', detail: 'The body does not fit the schema', errors: parsed.errors });
 	return parsed.value;
 }
 
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+/** What an object or KV answers. @throws with the reason when it fails or does not answer in time. */
+async function answered<T>(promise: Promise<T>): Promise<T> {
+	const settled = await patience(
+		promise.then(
+			(value) => ({ value }),
+			(error: unknown) => ({ error: reason(error) }),
+		),
+		SHARD_CALL_MS,
+	);
+	if (!settled) throw new Error(`no answer within ${SHARD_CALL_MS} ms`);
+	if ('error' in settled) throw new Error(settled.error);
+	return settled.value;
+}
+
+/** The same where the call has nobody else's answer to give: what is behind is down, so 503. */
+const answeredAlone = <T>(promise: Promise<T>): Promise<T> =>
+	answered(promise).catch((error: unknown) => {
+		throw new Refused({ code: 'unavailable', detail: `What is behind the edge's door does not answer: ${reason(error)}` });
+	});
+
 /** /internal/*, role service: frames, releases and entries for the Shards, bodies for KV, and what the Shards hold. */
 export async function internal(request: Request, env: ShardEnvironment): Promise<Response> {
 	const traceId = traceIdOf(request.headers.get('traceparent')) ?? crypto.randomUUID().replaceAll('-', '');
 	const refuse = (refusal: Refusal) => {
-		const document: Problem = problem(refusal, traceId);
-		return new Response(JSON.stringify(document), { status: document.status, headers: { 'content-type': 'application/problem+json' } });
+		const document = problem(refusal, traceId);
+		const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
+		if (document.status === 503) headers['retry-after'] = String(limits.retry_after_seconds);
+		return new Response(JSON.stringify(document), { status: document.status, headers });
 	};
-	if (!(await isService(request, env))) return refuse({ code: 'unauthenticated', detail: 'A token of role service is wanted' });
 	try {
+		if (!(await isService(request, env))) return refuse({ code: 'unauthenticated', detail: 'A token of role service is wanted' });
 		return await route(request, env);
 	} catch (error) {
 		if (error instanceof Refused) return refuse(error.refusal);
-		throw error;
+		const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+		console.error(JSON.stringify({ message: 'internal door failed', trace_id: traceId, error: text }));
+		return refuse({ code: 'internal', detail: 'Something went wrong here; the trace id helps to find it' });
 	}
 }
 
@@ -56,36 +78,19 @@ async function route(request: Request, env: ShardEnvironment): Promise<Response>
 	const shards = Number(env.PARTITIONS);
 	const shard = (n: number) => {
 		if (!(Number.isInteger(n) && n >= 0 && n < shards)) throw new Refused({ code: 'not_found', detail: `There is no shard ${n} of ${shards}` });
-		return env.SHARD.getByName(`shard/${n}`);
+		return objectStub(env.SHARD, `shard/${n}`, env);
 	};
 	const [, , call, ...rest] = pathname.split('/');
 	switch (`${request.method} ${call}`) {
-		case 'POST frames': {
-			const { frames } = await body(request, framesRequest);
-			// Frames of one shard follow one another; shards go side by side.
-			const byShard = Map.groupBy(frames, (frame) => frame.shard);
-			const results = await Promise.all(
-				[...byShard].map(async ([n, own]) => {
-					const answers: FrameAnswer[] = [];
-					for (const frame of own) {
-						try {
-							answers.push(await shard(n).takeFrame(frame));
-						} catch (error) {
-							answers.push({ shard: n, taken: false, epoch: -1, seq: -1, whole_wanted: false, unknown: [], error: reason(error) });
-						}
-					}
-					return answers;
-				}),
-			);
-			return Response.json({ results: results.flat() });
-		}
+		case 'POST frames':
+			return Response.json({ results: await pushFrames((await body(request, framesRequest)).frames, shard) });
 		case 'POST releases': {
 			const { pointer, bodies, shards: named } = await body(request, releasesRequest);
 			const answer: ReleasesAnswer = { acknowledged: [], failed: [] };
 			await Promise.all(
 				(named ?? Array.from({ length: shards }, (_, n) => n)).map(async (n) => {
 					try {
-						answer.acknowledged.push({ shard: n, release: await shard(n).takeRelease(pointer, bodies) });
+						answer.acknowledged.push({ shard: n, release: await answered(shard(n).takeRelease(pointer, bodies)) });
 					} catch (error) {
 						answer.failed.push({ shard: n, error: reason(error) });
 					}
@@ -95,15 +100,24 @@ async function route(request: Request, env: ShardEnvironment): Promise<Response>
 		}
 		case 'POST entries': {
 			const { shard: n, entries } = await body(request, entriesRequest);
-			await shard(n).takeEntries(entries);
+			const stub = shard(n);
+			// An entry in the wrong shard would never be found again: the caller counts other partitions than this edge.
+			const astray = entries.findIndex(({ region_id }) => partition(region_id, shards) !== n);
+			if (astray >= 0) {
+				const message = `belongs to shard ${partition(entries[astray]!.region_id, shards)} of ${shards}, not to ${n}`;
+				throw new Refused({ code: 'invalid', detail: 'An entry is of another shard', errors: [{ path: `/entries/${astray}/region_id`, message }] });
+			}
+			await answeredAlone(stub.takeEntries(entries));
 			return Response.json({ taken: entries.length });
 		}
-		case 'GET shards':
-			return Response.json(await shard(Number(rest[0])).state(Number(rest[0])));
+		case 'GET shards': {
+			const n = /^\d+$/.test(rest[0] ?? '') ? Number(rest[0]) : Number.NaN;
+			return Response.json(await answeredAlone(shard(n).state(n)));
+		}
 		case 'GET features': {
 			const regionId = rest[0] ?? '';
-			const features = await shard(partition(regionId, shards)).features(regionId);
-			if (!features) throw new Refused({ code: 'unknown_region', detail: `The edge has no region "${regionId}"` });
+			const features = await answeredAlone(shard(partition(regionId, shards)).features(regionId));
+			if (!features) throw new Refused({ code: 'unknown_region', detail: `The edge has no region "${regionId.slice(0, 64)}"` });
 			return Response.json(features);
 		}
 		case 'PUT kv':
@@ -111,14 +125,34 @@ async function route(request: Request, env: ShardEnvironment): Promise<Response>
 			const key = rest.join('/');
 			if (!KV_KEY.test(key)) throw new Refused({ code: 'not_found', detail: 'There is no such key' });
 			if (request.method === 'PUT') {
-				await env.RELEASES.put(key, await request.arrayBuffer());
+				const bytes = await boundedBody(request, limits.internal_body_bytes_max);
+				if (!bytes) throw new Refused({ code: 'too_large', detail: `The body must not be over ${limits.internal_body_bytes_max} bytes` });
+				await answeredAlone(env.RELEASES.put(key, bytes));
 				return Response.json({ key });
 			}
-			const value = await env.RELEASES.get(key, 'arrayBuffer');
+			const value = await answeredAlone(env.RELEASES.get(key, 'arrayBuffer'));
 			if (!value) throw new Refused({ code: 'not_found', detail: `KV has no "${key}"` });
 			return new Response(value, { headers: { 'content-type': 'application/octet-stream' } });
 		}
 		default:
 			throw new Refused({ code: 'not_found', detail: 'There is no such call' });
 	}
+}
+
+/** Frames of one shard follow one another; shards go side by side, and one that fails spoils nothing for the others. */
+async function pushFrames(frames: readonly Frame[], shard: (n: number) => { takeFrame(frame: Frame): Promise<FrameAnswer> }): Promise<FrameAnswer[]> {
+	const results = await Promise.all(
+		[...Map.groupBy(frames, (frame) => frame.shard)].map(async ([n, own]) => {
+			const answers: FrameAnswer[] = [];
+			for (const frame of own) {
+				try {
+					answers.push(await answered(shard(n).takeFrame(frame)));
+				} catch (error) {
+					answers.push({ shard: n, taken: false, epoch: -1, seq: -1, whole_wanted: false, unknown: [], error: reason(error) });
+				}
+			}
+			return answers;
+		}),
+	);
+	return results.flat();
 }

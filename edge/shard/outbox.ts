@@ -16,12 +16,12 @@ export class Outbox extends DurableObject<ShardEnvironment> {
 		ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS batch (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL) STRICT');
 	}
 
-	/** Keeps a batch (the JSON text of a DecisionBatch). Durable when this returns. */
+	/** Keeps a batch (the JSON text of a DecisionBatch). Durable when this returns, its alarm too: both are written in one turn. */
 	async append(body: string): Promise<void> {
 		this.ctx.storage.sql.exec('INSERT INTO batch (body) VALUES (?)', body);
 		if (this.#alarmSet) return;
 		this.#alarmSet = true;
-		if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + limits.outbox_alarm_ms);
+		await this.ctx.storage.setAlarm(Date.now() + limits.outbox_alarm_ms);
 	}
 
 	async waiting(): Promise<number> {
@@ -70,7 +70,7 @@ export class Outbox extends DurableObject<ShardEnvironment> {
 			return false;
 		}
 		// Only now: what ingestion acknowledged is in the log.
-		for (const id of ids) this.ctx.storage.sql.exec('DELETE FROM batch WHERE id = ?', id);
+		this.ctx.storage.sql.exec('DELETE FROM batch WHERE id <= ?', ids.at(-1));
 		return true;
 	}
 }

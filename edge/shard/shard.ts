@@ -9,6 +9,7 @@ import type { Region } from '#schemas/region.ts';
 import type { Release, ReleasePointer } from '#schemas/release.ts';
 import type { Snapshot } from '#schemas/snapshot.ts';
 import type { ShardEnvironment } from './environment.ts';
+import { sha256 } from './sha256.ts';
 import { openRelease } from './signed-release.ts';
 
 interface RegionFeaturesHeld {
@@ -18,12 +19,12 @@ interface RegionFeaturesHeld {
 	busy_drivers: number | null;
 	forecast: Forecast;
 }
-/** The memory that is stored every 30 s as one value. */
-interface StoredFeatures {
+type StoredRegion = [region_id: string, version: number, as_of: number, values: FeatureVector, busy_drivers: number | null, usual_week: number[] | null];
+/** The last frame whose features are stored. */
+interface StoredFrame {
 	epoch: number;
 	seq: number;
 	now: number | null;
-	regions: [region_id: string, version: number, as_of: number, values: FeatureVector, busy_drivers: number | null, usual_week: number[] | null][];
 }
 interface Built {
 	snapshot: Snapshot;
@@ -33,11 +34,20 @@ interface Built {
 	built_at: number;
 }
 
+/** Refusals of this life of the object, beside what the reconciler compares. */
+export interface ShardReport extends ShardState {
+	refused: { frames: number; releases: number };
+}
+
+/** Regions in one stored value: with its usual week a region has up to 4 KB, and a value of an object's storage 2 MB at most. */
+const STORED_REGIONS = 250;
+
 const versionOf = (epoch: number, seq: number): number => epoch * 2 ** 32 + seq;
 
 /**
  * `shard/<n>`: the regions of partition n of the log: their catalogue entries, features, forecasts and the release in force.
- * Entries, freezes, releases and rule sets are stored before they are acknowledged; features every 30 s, the next whole frame brings the rest back.
+ * Entries, freezes, releases and rule sets are stored before they are acknowledged; features every 30 s and with each new epoch, so that no zombie of an
+ * older one is heard after an eviction. The next whole frame brings the rest back.
  */
 export class Shard extends DurableObject<ShardEnvironment> {
 	readonly #entries = new Map<string, Region>();
@@ -57,13 +67,15 @@ export class Shard extends DurableObject<ShardEnvironment> {
 	/** Names the snapshots of this life of the object. */
 	readonly #life = crypto.randomUUID().slice(0, 13);
 	#snapshots = 0;
-	#asked = { second: 0, count: 0 };
+	#asked = { second: 0, count: 0, before: 0 };
+	readonly #refused = { frames: 0, releases: 0 };
 
 	constructor(ctx: DurableObjectState, env: ShardEnvironment) {
 		super(ctx, env);
 		ctx.storage.sql.exec(
 			`CREATE TABLE IF NOT EXISTS entry (region_id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 			 CREATE TABLE IF NOT EXISTS rule_set (digest TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+			 CREATE TABLE IF NOT EXISTS features (part INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
 			 CREATE TABLE IF NOT EXISTS value (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT`,
 		);
 		this.#hydrate();
@@ -85,18 +97,22 @@ export class Shard extends DurableObject<ShardEnvironment> {
 	 * @throws on a bad signature or a missing body; then the release held stays in force.
 	 */
 	async takeRelease(pointer: ReleasePointer, bodies: Record<string, string>): Promise<number> {
-		const release = await openRelease(pointer.jws, this.env);
-		const wanted = [...new Set(Object.values(release.rule_sets).map((ruleSet) => ruleSet.digest))];
-		const found = await Promise.all(
-			wanted.map(async (digest) => {
-				const body = this.#bodies.get(digest) ?? bodies[digest] ?? (await this.env.RELEASES.get(`rule-set/${digest}`));
-				if (body === null) throw new Error(`Cannot take release ${release.release}: nobody has the body of rule set ${digest}`);
-				return [digest, body] as const;
-			}),
-		);
+		let opened: { release: Release; found: (readonly [digest: string, body: string])[] };
+		try {
+			opened = await this.#open(pointer, bodies);
+		} catch (error) {
+			this.#refused.releases += 1;
+			console.warn(JSON.stringify({ message: 'a release is refused', held: this.#release?.release ?? null, error: String(error) }));
+			throw error;
+		}
+		const { release, found } = opened;
 		// Others ran while this waited: compare only now.
 		const held = this.#release?.release ?? 0;
-		if (release.release < held) return held;
+		if (release.release < held) {
+			this.#refused.releases += 1;
+			return held;
+		}
+		const wanted = found.map(([digest]) => digest);
 		const keys = this.#pointer && this.#pointer.keys.version > pointer.keys.version ? this.#pointer.keys : pointer.keys;
 		const next: ReleasePointer = { jws: pointer.jws, keys };
 		this.ctx.storage.transactionSync(() => {
@@ -115,6 +131,23 @@ export class Shard extends DurableObject<ShardEnvironment> {
 		return release.release;
 	}
 
+	/** The release of a pointer, its signature checked, and the bodies of its rule sets: held, pushed or from KV, their digests checked. */
+	async #open(pointer: ReleasePointer, bodies: Record<string, string>) {
+		const release = await openRelease(pointer.jws, this.env);
+		const digests = [...new Set(Object.values(release.rule_sets).map((ruleSet) => ruleSet.digest))];
+		const found = await Promise.all(
+			digests.map(async (digest) => {
+				const held = this.#bodies.get(digest);
+				if (held !== undefined) return [digest, held] as const;
+				const body = bodies[digest] ?? (await this.env.RELEASES.get(`rule-set/${digest}`));
+				if (body === null) throw new Error(`Cannot take release ${release.release}: nobody has the body of rule set ${digest}`);
+				if ((await sha256(body)) !== digest) throw new Error(`Cannot take release ${release.release}: the body of rule set ${digest} is another one`);
+				return [digest, body] as const;
+			}),
+		);
+		return { release, found };
+	}
+
 	/** Takes a frame whose (epoch, seq) is greater than the pair held, and forecasts its regions. A refusal names the pair held. */
 	async takeFrame(frame: Frame): Promise<FrameAnswer> {
 		const answer = (taken: boolean, unknown: string[] = []): FrameAnswer => ({
@@ -125,7 +158,11 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			whole_wanted: this.#wholeWanted,
 			unknown,
 		});
-		if (frame.epoch < this.#epoch || (frame.epoch === this.#epoch && frame.seq <= this.#seq)) return answer(false);
+		if (frame.epoch < this.#epoch || (frame.epoch === this.#epoch && frame.seq <= this.#seq)) {
+			this.#refused.frames += 1;
+			return answer(false);
+		}
+		const isNewEpoch = frame.epoch > this.#epoch;
 		this.#epoch = frame.epoch;
 		this.#seq = frame.seq;
 		this.#now = frame.now;
@@ -141,7 +178,7 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			this.#features.set(region_id, { version, as_of: frame.as_of, values, busy_drivers, forecast: pulse(values) });
 			this.#built.delete(region_id);
 		}
-		if (Date.now() - this.#storedAt >= limits.features_store_ms) this.#storeFeatures();
+		if (isNewEpoch || Date.now() - this.#storedAt >= limits.features_store_ms) this.#storeFeatures();
 		return answer(true, unknown);
 	}
 
@@ -164,15 +201,17 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			if (!held.has(digest) && body !== undefined) bodies[digest] = body;
 		}
 		const keys = this.#pointer?.keys;
-		const virtual = this.#now !== null;
+		const busy = this.#isBusy();
+		// Under a city clock that runs sixty times a second faster a copy is never fresh.
+		const soft_ms = this.#now !== null ? 0 : busy ? limits.soft_busy_ms : limits.soft_ms;
+		const hard_ms = this.#now !== null ? 0 : busy ? 2 * limits.soft_busy_ms : limits.hard_ms;
 		const rest: Omit<RefreshAnswer, 'snapshots'> = {
 			release: this.#release?.release ?? null,
 			...(keys && keys.version !== question.keys ? { pointer_keys: keys } : {}),
 			bodies,
 			unknown,
-			// Under a city clock that runs sixty times a second faster a copy is never fresh.
-			soft_ms: virtual ? 0 : this.#isBusy() ? limits.soft_busy_ms : limits.soft_ms,
-			hard_ms: virtual ? 0 : this.#isBusy() ? limits.soft_busy_ms * 2 : limits.hard_ms,
+			soft_ms,
+			hard_ms,
 			now: this.#now,
 		};
 		return `{"snapshots":[${snapshots.join(',')}],${JSON.stringify(rest).slice(1)}`;
@@ -186,7 +225,7 @@ export class Shard extends DurableObject<ShardEnvironment> {
 	}
 
 	/** What the reconciler compares with the control plane's database. */
-	async state(shard: number): Promise<ShardState> {
+	async state(shard: number): Promise<ShardReport> {
 		return {
 			shard,
 			release: this.#release?.release ?? null,
@@ -195,6 +234,7 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			epoch: this.#epoch,
 			seq: this.#seq,
 			as_of: [...this.#features.values()].reduce<number | null>((latest, { as_of }) => Math.max(latest ?? 0, as_of), null),
+			refused: { ...this.#refused },
 		};
 	}
 
@@ -202,11 +242,13 @@ export class Shard extends DurableObject<ShardEnvironment> {
 		return this.#now ?? Date.now();
 	}
 
+	/** Whether this second or the one before has more questions than the limit; counts this one. */
 	#isBusy(): boolean {
 		const second = Math.floor(Date.now() / 1000);
-		if (this.#asked.second !== second) this.#asked = { second, count: 0 };
+		const { second: last, count } = this.#asked;
+		if (last !== second) this.#asked = { second, count: 0, before: last === second - 1 ? count : 0 };
 		this.#asked.count += 1;
-		return this.#asked.count > limits.shard_busy_per_second;
+		return Math.max(this.#asked.count, this.#asked.before) > limits.shard_busy_per_second;
 	}
 
 	/** The current snapshot of a region with an entry; undefined while there is no release, or none that has the region's rule set. */
@@ -241,19 +283,18 @@ export class Shard extends DurableObject<ShardEnvironment> {
 
 	#storeFeatures(): void {
 		this.#storedAt = Date.now();
-		this.#store('features', {
-			epoch: this.#epoch,
-			seq: this.#seq,
-			now: this.#now,
-			regions: [...this.#features].map(([id, { version, as_of, values, busy_drivers }]) => [
-				id,
-				version,
-				as_of,
-				values,
-				busy_drivers,
-				this.#usualWeeks.get(id) ?? null,
-			]),
-		} satisfies StoredFeatures);
+		const regions = [...this.#features].map(
+			([id, { version, as_of, values, busy_drivers }]): StoredRegion => [id, version, as_of, values, busy_drivers, this.#usualWeeks.get(id) ?? null],
+		);
+		this.ctx.storage.transactionSync(() => {
+			const { sql } = this.ctx.storage;
+			sql.exec('DELETE FROM features');
+			for (let part = 0; part * STORED_REGIONS < regions.length; part++) {
+				const own = regions.slice(part * STORED_REGIONS, (part + 1) * STORED_REGIONS);
+				sql.exec('INSERT INTO features (part, body) VALUES (?, ?)', part, JSON.stringify(own));
+			}
+			this.#store('frame', { epoch: this.#epoch, seq: this.#seq, now: this.#now } satisfies StoredFrame);
+		});
 	}
 
 	#hydrate(): void {
@@ -268,15 +309,17 @@ export class Shard extends DurableObject<ShardEnvironment> {
 				const stored = JSON.parse(body) as { pointer: ReleasePointer; release: Release };
 				this.#pointer = stored.pointer;
 				this.#release = stored.release;
-			} else if (name === 'features') {
-				const stored = JSON.parse(body) as StoredFeatures;
+			} else if (name === 'frame') {
+				const stored = JSON.parse(body) as StoredFrame;
 				this.#epoch = stored.epoch;
 				this.#seq = stored.seq;
 				this.#now = stored.now;
-				for (const [id, version, as_of, values, busy_drivers, week] of stored.regions) {
-					this.#features.set(id, { version, as_of, values, busy_drivers, forecast: pulse(values) });
-					if (week) this.#usualWeeks.set(id, week);
-				}
+			}
+		}
+		for (const { body } of sql.exec<{ body: string }>('SELECT body FROM features')) {
+			for (const [id, version, as_of, values, busy_drivers, week] of JSON.parse(body) as StoredRegion[]) {
+				this.#features.set(id, { version, as_of, values, busy_drivers, forecast: pulse(values) });
+				if (week) this.#usualWeeks.set(id, week);
 			}
 		}
 	}

@@ -102,10 +102,39 @@ export function encodeDecision(record: DecisionRecord): Uint8Array {
 /** Why bytes of the log cannot be read; they go to dead-letter as they are. */
 export class Undecodable extends Error {}
 
+/** The fields that an event of a type cannot be without; the schema has them nullable, since its record serves several types. */
+const NEEDED: Record<Event['event_type'], readonly string[]> = {
+	booking: [],
+	search: [],
+	cancel: [],
+	driver_status: ['driver_hash', 'status'],
+	supply_snapshot: ['available_drivers', 'busy_drivers'],
+	weather: ['temperature_c', 'precipitation_mm_h'],
+	traffic: ['traffic_index'],
+	city_event: ['name', 'starts_at', 'ends_at'],
+};
+
+function event(record: Record<string, unknown>): Event {
+	const type = record['event_type'] as Event['event_type'];
+	for (const field of NEEDED[type]) {
+		const value = record[field];
+		if (value === null || (typeof value === 'number' && !Number.isFinite(value))) throw new Undecodable(`a ${type} with ${field} ${value}`);
+	}
+	return record as unknown as Event; // the schema's type by now, and its type's fields are there
+}
+
+function json(text: unknown, field: string): unknown {
+	try {
+		return JSON.parse(text as string);
+	} catch {
+		throw new Undecodable(`its ${field} is not JSON`);
+	}
+}
+
 /** @throws Undecodable for a missing frame, an unknown schema id or a broken record. */
 export function decode(value: Uint8Array): Decoded {
 	if (value.length < FRAME_BYTES || value[0] !== 0) throw new Undecodable('no Confluent frame');
-	const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+	const bytes = Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 	const id = bytes.readInt32BE(1);
 	const type = types.get(id);
 	if (!type) throw new Undecodable(`unknown schema id ${id}`);
@@ -124,7 +153,7 @@ export function decode(value: Uint8Array): Decoded {
 		case avroIds.demandSignal:
 			return { kind: 'signal', signal: record as unknown as DemandSignal };
 		case avroIds.snapshot:
-			return { kind: 'snapshot', snapshot: JSON.parse(record['body'] as string) as Snapshot };
+			return { kind: 'snapshot', snapshot: json(record['body'], 'body') as Snapshot };
 		case avroIds.decision:
 			return {
 				kind: 'decision',
@@ -134,11 +163,11 @@ export function decode(value: Uint8Array): Decoded {
 					decided_at: record['decided_at'] as number,
 					isolate: record['isolate'] as string,
 					sequence: record['sequence'] as number,
-					answer: JSON.parse(record['answer'] as string),
-					inputs: JSON.parse(record['inputs'] as string),
+					answer: json(record['answer'], 'answer') as DecisionRecord['answer'],
+					inputs: json(record['inputs'], 'inputs') as DecisionRecord['inputs'],
 				},
 			};
 		default:
-			return { kind: 'event', event: record as unknown as Event };
+			return { kind: 'event', event: event(record) };
 	}
 }

@@ -1,7 +1,7 @@
 import { limits } from '#schemas/limits.ts';
-import type { Catalogue } from '../catalogue.ts';
+import { type Catalogue, CatalogueUnavailable } from '../catalogue.ts';
 import type { Clock } from '../clock.ts';
-import type { EventLog } from '../log/event-log.ts';
+import { type EventLog, LogUnavailable, type ReadLimits } from '../log/event-log.ts';
 import { type FeatureCheckpoints, Fenced } from '../log/feature-checkpoints.ts';
 import type { FrameClient } from './frame-client.ts';
 import { openPartitionWorker, type PartitionWorker, type WorkerCounts } from './partition-worker.ts';
@@ -14,7 +14,10 @@ export interface FeatureWorker {
 	trouble(): string | null;
 	/** Goes on by itself until stopped: on the wall clock. */
 	start(): void;
-	/** One step on the city's clock: folds to the end of the log, pushes every partition whole and waits until every Shard has acknowledged. */
+	/**
+	 * One step on the city's clock: folds to the end of the log, pushes every partition whole and waits until every Shard has acknowledged.
+	 * @throws when the log, the catalogue or a Shard is away for too long.
+	 */
 	step(): Promise<void>;
 	/** Ends the loop and saves a last checkpoint. */
 	stop(): Promise<void>;
@@ -27,11 +30,21 @@ interface Owned {
 	whole_at: number;
 	whole_next: boolean;
 	saved_at: number;
+	/** Not looked at before this: what it needs was away. */
+	look_at: number;
 	pushing: Promise<void> | undefined;
+	/** It is given up: somebody else owns it, or its place in the log is lost. Nothing of it is pushed or saved any more. */
+	stopped: boolean;
+	/** What is wrong with it, by what it was doing. */
+	trouble: { fold?: string | undefined; push?: string | undefined; save?: string | undefined };
 }
 
 const RETRY_MS = 200;
 const STEP_DEADLINE_MS = 30_000;
+/** The loop sleeps at most this long, so that finals come in time. */
+const SLEEP_MS = 1000;
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Takes over every partition of the log and keeps the edge told. */
 export async function openFeatureWorker(options: {
@@ -42,42 +55,77 @@ export async function openFeatureWorker(options: {
 	edge: FrameClient;
 	lateness_ms: number;
 	push_interval_ms: number;
+	read?: ReadLimits;
 	onTrouble?: (text: string) => void;
 }): Promise<FeatureWorker> {
-	const { log, edge, push_interval_ms, onTrouble = () => undefined } = options;
+	const { log, clock, edge, push_interval_ms, onTrouble = () => undefined } = options;
 	const counts = { folded: 0, duplicates: 0, late: 0, dead: 0, finals: 0, pushes: 0, push_failures: 0, checkpoint_failures: 0 };
 	const owned: Owned[] = [];
 	for (let number = 0; number < log.partitions; number++) {
 		const partition = await openPartitionWorker(number, { ...options, counts });
-		owned.push({ partition, pushed_at: 0, whole_at: 0, whole_next: true, saved_at: Date.now(), pushing: undefined });
+		const at = { pushed_at: 0, whole_at: 0, saved_at: Date.now(), look_at: 0 };
+		owned.push({ partition, ...at, whole_next: true, pushing: undefined, stopped: false, trouble: {} });
 	}
 	let stopping = false;
 	let running: Promise<void> | undefined;
+	/** Something happened since the loop last looked. */
+	let news = false;
 	let wake: (() => void) | undefined;
-	let trouble: string | null = null;
-	const unsubscribe = log.onAppend(() => wake?.());
+	const stir = (): void => {
+		news = true;
+		wake?.();
+	};
+	const unsubscribe = log.onAppend(stir);
 
+	function note(owner: Owned, what: keyof Owned['trouble'], text: string | undefined): void {
+		if (text !== undefined && owner.trouble[what] !== text) onTrouble(text); // said once, not at every retry
+		owner.trouble[what] = text;
+	}
+
+	/** A partition that must not go on; the others do. */
+	function giveUp(owner: Owned, error: unknown): void {
+		owner.stopped = true;
+		note(owner, 'fold', `The feature worker stopped partition ${owner.partition.number}: ${messageOf(error)}`);
+	}
+
+	/** Looks once. @throws what is not over by waiting. */
+	async function look(owner: Owned): Promise<boolean> {
+		try {
+			const more = await owner.partition.look();
+			note(owner, 'fold', undefined);
+			return more;
+		} catch (error) {
+			if (!(error instanceof LogUnavailable || error instanceof CatalogueUnavailable)) throw error;
+			note(owner, 'fold', `Partition ${owner.partition.number} waits: ${error.message}`);
+			owner.look_at = Date.now() + RETRY_MS;
+			return false;
+		}
+	}
+
+	/** Pushes what changed of these partitions, or all. True when every Shard has taken its frames. */
 	async function send(owners: readonly Owned[], whole: boolean): Promise<boolean> {
 		const sets = owners.map(({ partition, whole_next }) => partition.frames(whole || whole_next));
 		const frames = sets.flat();
-		if (frames.length === 0) return true;
 		counts.pushes += frames.length;
+		let down: string | undefined;
 		const answers = await edge.push(frames).catch((error) => {
 			counts.push_failures += 1;
-			trouble = `the edge does not take frames: ${error instanceof Error ? error.message : error}`;
+			down = messageOf(error);
 			return undefined;
 		});
-		let told = answers !== undefined;
+		let told = true;
 		for (const [index, owner] of owners.entries()) {
 			const { partition } = owner;
 			const own = sets[index] ?? [];
+			const wasWhole = whole || owner.whole_next;
 			// Answers come shard by shard, in the order of its frames.
 			const mine = answers?.filter((answer) => answer.shard === partition.number);
-			const again = await partition.pushed(own, mine);
-			owner.whole_next = again || (owner.whole_next && mine === undefined);
-			told &&= own.every((_, i) => mine?.[i]?.taken ?? false);
+			const { taken, whole_wanted } = await partition.pushed(own, mine);
+			owner.whole_next = whole_wanted || (wasWhole && !taken);
+			const why = down ?? mine?.find(({ error }) => error !== undefined)?.error ?? 'it refused a frame';
+			note(owner, 'push', taken ? undefined : `Shard ${partition.number} was not told: ${why}`);
+			told &&= taken;
 		}
-		if (told) trouble = null;
 		return told;
 	}
 
@@ -91,46 +139,60 @@ export async function openFeatureWorker(options: {
 			.then((told) => {
 				if (!told) owner.pushed_at = Date.now() + RETRY_MS - push_interval_ms;
 			})
-			.catch((error) => onTrouble(`A push of partition ${owner.partition.number} failed: ${error instanceof Error ? error.message : error}`))
+			.catch((error) => {
+				// The store is away for raising the epoch: the next refusal asks again.
+				if (error instanceof Fenced) giveUp(owner, error);
+				else note(owner, 'push', `A push of partition ${owner.partition.number} failed: ${messageOf(error)}`);
+				owner.pushed_at = Date.now() + RETRY_MS - push_interval_ms;
+			})
 			.finally(() => {
 				owner.pushing = undefined;
-				wake?.();
+				stir();
 			});
 	}
 
+	/** @throws Fenced */
 	async function save(owner: Owned): Promise<void> {
 		owner.saved_at = Date.now();
 		try {
 			await owner.partition.save();
+			note(owner, 'save', undefined);
 		} catch (error) {
 			if (error instanceof Fenced) throw error;
 			// While the store is away the worker folds and pushes on, and saves later.
 			counts.checkpoint_failures += 1;
-			onTrouble(`A checkpoint of partition ${owner.partition.number} failed: ${error instanceof Error ? error.message : error}`);
+			note(owner, 'save', `A checkpoint of partition ${owner.partition.number} failed: ${messageOf(error)}`);
 		}
+	}
+
+	/** When this partition wants to be looked at again without news, milliseconds from `now` on. */
+	function dueIn(owner: Owned, now: number): number {
+		if (owner.stopped) return SLEEP_MS;
+		const push = owner.partition.dirty || owner.whole_next ? owner.pushed_at + push_interval_ms : owner.whole_at + limits.confirm_ms;
+		const held = owner.partition.held_until - clock.now() + 1; // shown once the clock is past it
+		return Math.max(1, Math.min(SLEEP_MS, owner.pushing ? SLEEP_MS : push - now, owner.look_at > now ? owner.look_at - now : held));
 	}
 
 	async function loop(): Promise<void> {
 		while (!stopping) {
 			let more = false;
+			news = false;
 			for (const owner of owned) {
-				more = (await owner.partition.look()) || more;
-				pushDue(owner, Date.now());
-				if (Date.now() - owner.saved_at >= limits.checkpoint_ms) await save(owner);
+				if (owner.stopped) continue;
+				try {
+					if (Date.now() >= owner.look_at) more = (await look(owner)) || more;
+					pushDue(owner, Date.now());
+					if (Date.now() - owner.saved_at >= limits.checkpoint_ms) await save(owner);
+				} catch (error) {
+					giveUp(owner, error);
+				}
 				await new Promise((resolve) => setImmediate(resolve)); // requests of this process get their turn
 			}
-			if (more || stopping) continue;
+			if (more || news || stopping) continue;
 			const now = Date.now();
-			const due = owned.map((owner) =>
-				owner.pushing
-					? limits.confirm_ms
-					: owner.partition.dirty || owner.whole_next
-						? Math.max(1, owner.pushed_at + push_interval_ms - now)
-						: Math.max(1, owner.whole_at + limits.confirm_ms - now),
-			);
+			const due = Math.min(SLEEP_MS, ...owned.map((owner) => dueIn(owner, now)));
 			await new Promise<void>((resolve) => {
-				// A second at most, so that held events and finals come in time.
-				const timer = setTimeout(resolve, Math.min(...due, 1000));
+				const timer = setTimeout(resolve, due);
 				wake = () => {
 					clearTimeout(timer);
 					resolve();
@@ -140,15 +202,14 @@ export async function openFeatureWorker(options: {
 		}
 	}
 
+	const trouble = (): string | null => owned.flatMap(({ trouble: { fold, push, save } }) => fold ?? push ?? save ?? []).at(0) ?? null;
+
 	return {
 		counts,
 		as_of: () => Math.min(...owned.map(({ partition }) => partition.as_of)),
-		trouble: () => trouble,
+		trouble,
 		start() {
-			running ??= loop().catch((error) => {
-				trouble = `the feature worker stopped: ${error instanceof Error ? error.message : error}`;
-				onTrouble(trouble);
-			});
+			running ??= loop();
 		},
 		async step() {
 			const deadline = Date.now() + STEP_DEADLINE_MS;
@@ -159,7 +220,7 @@ export async function openFeatureWorker(options: {
 				}),
 			);
 			for (let told = await send(owned, true); !told; told = await send(owned, true)) {
-				if (Date.now() > deadline) throw new Error(`Cannot finish a step: not every shard acknowledges (${trouble ?? 'a frame was refused'})`);
+				if (Date.now() > deadline) throw new Error(`Cannot finish a step: not every shard acknowledges (${trouble() ?? 'a frame was refused'})`);
 				await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 			}
 			for (const owner of owned) if (Date.now() - owner.saved_at >= limits.checkpoint_ms) await save(owner);
@@ -170,7 +231,7 @@ export async function openFeatureWorker(options: {
 			await running;
 			unsubscribe();
 			await Promise.all(owned.map(({ pushing }) => pushing));
-			for (const owner of owned) await save(owner);
+			for (const owner of owned) if (!owner.stopped) await save(owner).catch((error) => giveUp(owner, error));
 		},
 	};
 }

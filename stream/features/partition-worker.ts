@@ -4,22 +4,28 @@ import { advance, fold } from '#models/features/fold.ts';
 import { usualWeek } from '#models/features/usual-week.ts';
 import { emptyWindow, hasEvents, type RegionWindow } from '#models/features/window.ts';
 import type { Event } from '#schemas/event.ts';
-import { FEATURE_SET } from '#schemas/feature.ts';
+import { FEATURE_SET, type FeatureVector } from '#schemas/feature.ts';
 import type { Frame, FrameAnswer } from '#schemas/internal.ts';
 import { limits } from '#schemas/limits.ts';
+import { partition } from '#schemas/partition.ts';
 import { type EventTopic, eventTopics } from '#schemas/topic.ts';
-import { decode, encodeSignal, Undecodable } from '../avro/codec.ts';
+import { encodeSignal } from '../avro/codec.ts';
 import type { Catalogue } from '../catalogue.ts';
 import type { Clock } from '../clock.ts';
-import type { Appended, EventLog, StoredRecord } from '../log/event-log.ts';
+import type { Appended, EventLog, ReadLimits } from '../log/event-log.ts';
 import type { FeatureCheckpoints, FeatureProgress, RegionState } from '../log/feature-checkpoints.ts';
+import { ActiveMinutes } from './active-minutes.ts';
 import { IdIndex } from './id-index.ts';
+import { openInbox, type Read } from './inbox.ts';
 import { splitFrames } from './split-frames.ts';
 
 const MINUTE_MS = 60_000;
+const QUARTER_HOUR_MS = 15 * MINUTE_MS;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-const READ = { records_max: 2000, bytes_max: 4 * 1024 * 1024 };
+const READ: ReadLimits = { records_max: 2000, bytes_max: 4 * 1024 * 1024 };
+/** Records for the log that one look makes at most: after hours of silence the finals come in portions, and others get their turn. */
+const OUTBOX_MAX = 2000;
 /** Day blocks older than the usuals ever need. */
 const DAYS_KEPT = 31;
 
@@ -33,168 +39,225 @@ export interface WorkerCounts {
 
 interface HeldRegion {
 	window: RegionWindow;
-	/** Event time of the latest event folded: decides how often its vectors are logged. */
-	last_event: number;
+	/** Decides how often its vectors are logged. */
+	active: ActiveMinutes;
 	usual_week: { sent_at: number; text: string } | undefined;
 }
 
-/** A record waiting to be folded. */
-interface Read {
-	record: StoredRecord;
-	/** ingested_at; of what cannot be read, the stamp before it. */
-	stamp: number;
-	event?: Event;
-	tick?: number;
-	/** Why it goes to dead-letter. */
-	bad?: string;
+export interface PartitionWorkerOptions {
+	log: EventLog;
+	checkpoints: FeatureCheckpoints;
+	catalogue: Catalogue;
+	clock: Clock;
+	lateness_ms: number;
+	counts: WorkerCounts;
+	/** How much is read of a topic at once. */
+	read?: ReadLimits | undefined;
 }
 
-/** One partition's fold: what is read, what is known, what the Shard has been told. */
+/** One partition's fold: what is read, what is known, what the Shard has been told. Its calls follow one another, but for pushed(). */
 export interface PartitionWorker {
 	readonly number: number;
 	readonly as_of: number;
 	readonly regions: number;
-	/** Reads and folds what is there, up to a bound. True when more is waiting. */
+	/**
+	 * Reads and folds what is there, up to a bound. True when more is waiting.
+	 * @throws LogUnavailable, CatalogueUnavailable: nothing is lost, look again later. PositionLost: stop.
+	 */
 	look(): Promise<boolean>;
 	/** Whether regions changed that the Shard has not acknowledged. */
 	readonly dirty: boolean;
+	/** The instant at which something that is held becomes visible; Infinity for none. */
+	readonly held_until: number;
 	/** Frames with what changed, or with every region. Tell the answers to `pushed`; without answers nothing counts as told. */
 	frames(whole: boolean): Frame[];
-	/** Returns whether a whole push should follow. */
-	pushed(frames: readonly Frame[], answers: readonly FrameAnswer[] | undefined): Promise<boolean>;
+	/**
+	 * `taken`: all of them; `whole_wanted`: a whole push should follow.
+	 * @throws Fenced when somebody else owns the partition.
+	 */
+	pushed(frames: readonly Frame[], answers: readonly FrameAnswer[] | undefined): Promise<{ taken: boolean; whole_wanted: boolean }>;
 	/** State and position in one transaction. @throws Fenced when somebody else owns the partition. */
 	save(): Promise<void>;
 }
 
+const nothingRead = (): Record<EventTopic, number> => ({ 'user-events': 0, 'supply-events': 0, 'external-events': 0 });
+
 /**
  * Takes over a partition: claims its epoch and goes on from its checkpoint, or from the start of the log where there is none (or where it is of
- * another log).
+ * another log). Order of effects in a look: fold, append finals and what goes aside; then, at a save, the position that moves past their records.
  */
-export async function openPartitionWorker(
-	number: number,
-	options: { log: EventLog; checkpoints: FeatureCheckpoints; catalogue: Catalogue; clock: Clock; lateness_ms: number; counts: WorkerCounts },
-): Promise<PartitionWorker> {
+export async function openPartitionWorker(number: number, options: PartitionWorkerOptions): Promise<PartitionWorker> {
 	const { log, checkpoints, catalogue, clock, lateness_ms, counts } = options;
 	const settle_ms = lateness_ms + limits.stamp_to_append_ms_max;
+	// A final looks back an hour from a minute that is as old as an event may still come, and events may lie ahead.
+	const active_ms = settle_ms + HOUR_MS + limits.future_ms_max + 2 * MINUTE_MS;
 	let epoch = await checkpoints.claim(number);
 	let seq = 0;
 	const stored = await checkpoints.load(number);
 	const usable = stored?.progress.log_identity === log.identity ? stored : undefined;
 	const progress: FeatureProgress = usable?.progress ?? {
-		positions: { 'user-events': 0, 'supply-events': 0, 'external-events': 0 },
-		stamps: { 'user-events': 0, 'supply-events': 0, 'external-events': 0 },
+		positions: nothingRead(),
+		stamps: nothingRead(),
 		as_of: 0,
 		final_minute: 0,
 		log_identity: log.identity,
-		seeds: crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number], // two numbers either way
+		seeds: [...crypto.getRandomValues(new Int32Array(2))] as [number, number],
 	};
-	progress.seeds = [progress.seeds[0], progress.seeds[1]];
+	// With less lateness than before the windows do not reach back to every final that is missing.
+	const oldest = Math.ceil((progress.as_of - lateness_ms - limits.final_back_ms_max) / MINUTE_MS) * MINUTE_MS;
+	progress.final_minute = Math.max(progress.final_minute, oldest - MINUTE_MS);
+	if (!usable) for (const topic of eventTopics) progress.positions[topic] = await log.start(topic, number);
 	const ids = new IdIndex(progress.seeds);
 	for (const part of usable?.ids ?? []) ids.restore(part);
 	const regions = new Map<string, HeldRegion>();
-	for (const { region_id, recent, days } of usable?.regions ?? []) {
-		const window = restoreWindow({ recent, days, lateness_ms });
-		regions.set(region_id, { window, last_event: window.as_of, usual_week: undefined });
-	}
-	/** Next offset to read, ahead of `progress.positions` by what is buffered. */
-	const next = { ...progress.positions };
-	const buffers: Record<EventTopic, Read[]> = { 'user-events': [], 'supply-events': [], 'external-events': [] };
-	const ticks: Record<EventTopic, number> = { 'user-events': 0, 'supply-events': 0, 'external-events': 0 };
+	for (const { region_id, recent, active, days } of usable?.regions ?? [])
+		regions.set(region_id, { window: restoreWindow({ recent, days, lateness_ms }), active: new ActiveMinutes(active_ms, active), usual_week: undefined });
+	const inbox = openInbox({ log, number, lateness_ms, read: options.read ?? READ, from: progress });
+	const ticks = nothingRead();
+	/** Events of a region that is not in the catalogue were read: it is asked again before they are folded. */
+	let strangers = false;
+	/** For the log, from what is folded already: nothing is read or saved before the log has it. */
+	let outbox: Appended[] = [];
 	let dirty = new Set<string>(regions.keys());
+	/** Regions that hold events of the future, and when the next of them is due. */
+	const waiting = new Map<string, number>();
 	/** Regions folded since the last save, and what a failed save left to be saved. */
 	const unsaved = new Set<string>();
 	const unsavedParts = new Map<string, RegionState>();
 	let moved = false;
 	let liveMinute = 0;
 
-	function read(topic: EventTopic, record: StoredRecord): Read {
-		const before = buffers[topic].at(-1)?.stamp ?? progress.stamps[topic];
-		if (record.corrupt) return { record, stamp: before, bad: 'the stored bytes fail their checksum' };
-		try {
-			const decoded = decode(record.value);
-			if (decoded.kind === 'tick') return { record, stamp: decoded.now, tick: decoded.now };
-			if (decoded.kind === 'event') return { record, stamp: decoded.event.ingested_at, event: decoded.event };
-			return { record, stamp: before, bad: `a ${decoded.kind} does not belong on ${topic}` };
-		} catch (error) {
-			if (!(error instanceof Undecodable)) throw error;
-			return { record, stamp: before, bad: error.message };
-		}
-	}
-
 	/** A record that changes no window, on a side topic with its original bytes and where it came from. */
-	function aside(topic: 'late-events' | 'dead-letter', from: { topic: EventTopic; record: StoredRecord }, reason: string): Appended {
-		if (topic === 'late-events') counts.late += 1;
+	function aside({ topic, record }: Read, { to, reason }: NonNullable<Read['aside']>): void {
+		if (to === 'late-events') counts.late += 1;
 		else counts.dead += 1;
-		const { record } = from;
-		const headers = { ...record.headers, reason, source: `${from.topic}/${number}/${record.offset}` };
-		return { topic, partition: 0, key: record.key, value: record.value, timestamp: record.timestamp, headers };
+		const headers = { ...record.headers, reason, source: `${topic}/${number}/${record.offset}` };
+		outbox.push({ topic: to, partition: 0, key: record.key, value: record.value, timestamp: record.timestamp, headers });
 	}
 
-	/** Folds one record; returns what goes aside. */
-	async function take(topic: EventTopic, { record, stamp, event, tick, bad }: Read): Promise<Appended | undefined> {
-		const greatest = progress.stamps[topic];
+	/** The region of an event, new if need be; or why there is none. */
+	function regionOf(event: Event): HeldRegion | string {
+		const { region_id } = event;
+		const known = regions.get(region_id);
+		if (known) return known;
+		if (!catalogue.get(region_id)) return `unknown region "${region_id}"`;
+		const place = partition(region_id, log.partitions);
+		if (place !== number) return `region "${region_id}" belongs to partition ${place}`;
+		const held: HeldRegion = { window: emptyWindow({ lateness_ms }), active: new ActiveMinutes(active_ms), usual_week: undefined };
+		advance(held.window, progress.as_of);
+		regions.set(region_id, held);
+		return held;
+	}
+
+	function take(read: Read): void {
+		const { topic, record, stamp, event, tick } = read;
 		progress.positions[topic] = record.offset + 1;
-		progress.stamps[topic] = Math.max(greatest, stamp);
+		progress.stamps[topic] = stamp;
 		moved = true;
-		if (bad !== undefined) return aside('dead-letter', { topic, record }, bad);
-		if (tick !== undefined) {
-			ticks[topic] = Math.max(ticks[topic], tick);
-			return undefined;
+		if (read.aside) {
+			aside(read, read.aside);
+			return;
 		}
-		if (!event) return undefined;
-		if (stamp < greatest - limits.stamp_to_append_ms_max)
-			return aside('late-events', { topic, record }, 'stamped more than 30 s before the record ahead of it');
-		if (stamp - event.timestamp > lateness_ms) return aside('late-events', { topic, record }, `${stamp - event.timestamp} ms late`);
-		if (event.timestamp - stamp > limits.future_ms_max) return aside('dead-letter', { topic, record }, `${event.timestamp - stamp} ms ahead of its ingestion`);
-		let held = regions.get(event.region_id);
-		if (!held) {
-			if (!catalogue.get(event.region_id)) await catalogue.refresh();
-			if (!catalogue.get(event.region_id)) return aside('dead-letter', { topic, record }, `unknown region "${event.region_id}"`);
-			held = { window: emptyWindow({ lateness_ms }), last_event: 0, usual_week: undefined };
-			advance(held.window, progress.as_of);
-			regions.set(event.region_id, held);
+		if (tick !== undefined) ticks[topic] = Math.max(ticks[topic], tick);
+		if (!event) return;
+		// Nothing in time at the first stamp, or at a later one, happened before this minute.
+		if (progress.final_minute === 0) progress.final_minute = Math.floor((stamp - settle_ms) / MINUTE_MS) * MINUTE_MS;
+		// Only after an append that came later than it may: a final is its minute's mark.
+		if (event.timestamp < progress.final_minute) {
+			aside(read, { to: 'late-events', reason: 'its minute is final' });
+			return;
 		}
-		if (!ids.add(event.event_id, event.timestamp)) {
+		const held = regionOf(event);
+		if (typeof held === 'string') {
+			aside(read, { to: 'dead-letter', reason: held });
+			return;
+		}
+		if (!ids.add(event.event_id, event.timestamp, stamp - settle_ms)) {
 			counts.duplicates += 1;
-			return undefined;
+			return;
 		}
 		fold(held.window, event);
-		held.last_event = Math.max(held.last_event, event.timestamp);
+		held.active.add(event.timestamp);
 		counts.folded += 1;
 		dirty.add(event.region_id);
 		unsaved.add(event.region_id);
-		return undefined;
 	}
 
-	/** Vectors are logged every minute where something happened within the hour, else every quarter-hour. */
-	const logged = (held: HeldRegion, minute: number): boolean => minute % (15 * MINUTE_MS) === 0 || held.last_event > minute - HOUR_MS;
+	/** Vectors are logged every minute where something happened within the hour before, else every quarter-hour. */
+	const logged = (held: HeldRegion, minute: number): boolean => minute % QUARTER_HOUR_MS === 0 || held.active.any(minute - HOUR_MS, minute);
 
-	/** The finals of every minute that nothing in time can change any more once stamps have passed `until`. */
-	function finals(until: number): Appended[] {
-		const signals: Appended[] = [];
-		if (progress.final_minute === 0) {
-			if (regions.size === 0) return signals;
-			// Nothing before the first record's own lateness can have a final.
-			progress.final_minute =
-				Math.floor((Math.min(...eventTopics.map((topic) => progress.stamps[topic] || Number.POSITIVE_INFINITY)) - lateness_ms) / MINUTE_MS) * MINUTE_MS;
+	/** The finals of every minute that nothing in time can change any more once stamps have passed `until`. False when there are more to make. */
+	function makeFinals(until: number): boolean {
+		const last = Math.ceil((until - settle_ms) / MINUTE_MS - 1) * MINUTE_MS;
+		if (last <= progress.final_minute) return true;
+		if (regions.size === 0) {
+			progress.final_minute = last;
+			return true;
 		}
-		for (let minute = progress.final_minute + MINUTE_MS; minute + settle_ms < until; minute += MINUTE_MS) {
+		for (let minute = progress.final_minute + MINUTE_MS; minute <= last; minute += MINUTE_MS) {
+			if (outbox.length >= OUTBOX_MAX) return false;
 			for (const [id, held] of regions) {
-				advance(held.window, minute + settle_ms);
+				if (!logged(held, minute)) continue;
 				const region = catalogue.get(id);
-				if (!region || !logged(held, minute) || !hasEvents(held.window, minute)) continue;
-				signals.push(signal(id, 'final', { as_of: minute, values: features(held.window, region, minute) }));
+				if (!region) continue;
+				advance(held.window, minute + settle_ms);
+				if (!hasEvents(held.window, minute)) continue;
+				outbox.push(signal(id, 'final', { as_of: minute, values: features(held.window, region, minute) }));
 				counts.finals += 1;
 			}
 			progress.final_minute = minute;
 			moved = true;
 		}
-		return signals;
+		return true;
 	}
 
-	function signal(regionId: string, kind: 'live' | 'final', { as_of, values }: { as_of: number; values: Frame['regions'][number]['values'] }): Appended {
+	function signal(regionId: string, kind: 'live' | 'final', { as_of, values }: { as_of: number; values: FeatureVector }): Appended {
 		const value = encodeSignal({ region_id: regionId, kind, feature_set: FEATURE_SET, as_of, values });
 		return { topic: 'demand-signals', partition: number, key: regionId, value, timestamp: as_of };
+	}
+
+	async function flush(): Promise<void> {
+		if (outbox.length === 0) return;
+		await log.append(outbox);
+		outbox = [];
+	}
+
+	/** Moves as_of, and what was held until now becomes visible. */
+	function reach(at: number): void {
+		if (at <= progress.as_of) return;
+		progress.as_of = at;
+		for (const [id, due] of waiting) {
+			if (due >= at) continue;
+			waiting.delete(id);
+			dirty.add(id);
+		}
+	}
+
+	/** A region's row in a frame; undefined before it has events. */
+	function row(id: string, held: HeldRegion): Frame['regions'][number] | undefined {
+		const region = catalogue.get(id);
+		if (!region) return undefined;
+		const { window } = held;
+		const { as_of } = progress;
+		advance(window, as_of);
+		let due = Number.POSITIVE_INFINITY;
+		for (const events of window.held.values()) for (const event of events) due = Math.min(due, event.timestamp);
+		if (due < Number.POSITIVE_INFINITY) waiting.set(id, due);
+		if (!hasEvents(window)) return undefined;
+		const made: Frame['regions'][number] = { region_id: id, values: features(window, region, as_of), busy_drivers: busyDrivers(window, as_of) };
+		if (!held.usual_week || as_of - held.usual_week.sent_at >= limits.usual_week_ms) {
+			const week = usualWeek(window, region, as_of);
+			const text = JSON.stringify(week);
+			if (held.usual_week?.text !== text) made.usual_week = week;
+			held.usual_week = { sent_at: as_of, text };
+		}
+		return made;
+	}
+
+	/** Sends the week of a region again, with its next row. */
+	function forgetWeek(regionId: string): void {
+		const held = regions.get(regionId);
+		if (held) held.usual_week = undefined;
 	}
 
 	return {
@@ -208,80 +271,54 @@ export async function openPartitionWorker(
 		get dirty() {
 			return dirty.size > 0;
 		},
+		get held_until() {
+			return Math.min(Number.POSITIVE_INFINITY, ...waiting.values());
+		},
 		async look() {
+			await flush(); // what an earlier look could not append
 			const wall = clock.now();
-			const complete: Record<EventTopic, boolean> = { 'user-events': true, 'supply-events': true, 'external-events': true };
-			for (const topic of eventTopics) {
-				if (buffers[topic].length >= READ.records_max) {
-					complete[topic] = false;
-					continue;
-				}
-				const records = await log.read(topic, number, { ...READ, offset: next[topic] });
-				for (const record of records) buffers[topic].push(read(topic, record));
-				next[topic] += records.length;
-				complete[topic] = next[topic] >= (await log.end(topic, number));
+			const now = (): number => (clock.virtual ? Math.min(...eventTopics.map((topic) => ticks[topic] || progress.as_of)) : wall);
+			await inbox.fill(({ region_id }) => {
+				strangers ||= !(regions.has(region_id) || catalogue.get(region_id));
+			});
+			if (strangers) await catalogue.refresh(); // one for all of them: ingestion knew a region before it appended its event
+			strangers = false;
+			let reached = 0;
+			let finished = true;
+			for (let read = inbox.peek(); read; read = inbox.peek()) {
+				// Not beyond the clock, though a record may have been stamped since: windows never stand ahead of as_of.
+				finished = read.stamp <= progress.final_minute + MINUTE_MS + settle_ms || makeFinals(Math.min(read.stamp, now()));
+				if (!finished) break;
+				take(read);
+				inbox.drop();
+				reached = read.stamp;
 			}
-			// Topics are folded in step, by stamp: up to the least that the incomplete ones have come to.
-			let horizon = Number.POSITIVE_INFINITY;
-			for (const topic of eventTopics) if (!complete[topic]) horizon = Math.min(horizon, buffers[topic].at(-1)?.stamp ?? progress.stamps[topic]);
-			const asides: Appended[] = [];
-			const at: Record<EventTopic, number> = { 'user-events': 0, 'supply-events': 0, 'external-events': 0 };
-			for (;;) {
-				let topic: EventTopic | undefined;
-				for (const candidate of eventTopics) {
-					const head = buffers[candidate][at[candidate]];
-					if (head && (topic === undefined || head.stamp < buffers[topic][at[topic]]!.stamp)) topic = candidate;
-				}
-				const head = topic === undefined ? undefined : buffers[topic][at[topic]];
-				if (topic === undefined || !head || head.stamp > horizon) break;
-				asides.push(...finals(head.stamp));
-				const beside = await take(topic, head);
-				if (beside) asides.push(beside);
-				at[topic] += 1;
+			const atEnd = finished && inbox.atEnd;
+			if (finished) {
+				const until = atEnd ? now() : Math.min(reached, now());
+				finished = makeFinals(until);
+				if (finished) reach(until);
 			}
-			for (const topic of eventTopics) buffers[topic].splice(0, at[topic]);
-			const all = eventTopics.every((topic) => complete[topic]);
-			const now = clock.virtual ? Math.min(...eventTopics.map((topic) => ticks[topic] || progress.as_of)) : wall;
-			const reached = all ? now : Math.min(horizon, now);
-			asides.push(...finals(reached));
-			if (asides.length > 0) await log.append(asides); // before the checkpoint that moves past their records
-			if (reached > progress.as_of) {
-				progress.as_of = reached;
-				for (const [id, { window }] of regions) {
-					if (window.held.size === 0) continue;
-					// What was held until its time has come changes the region now.
-					for (const pane of window.held.keys()) if (pane * 10_000 < reached) dirty.add(id);
-				}
-			}
-			ids.forget(Math.min(...eventTopics.map((topic) => (complete[topic] ? reached : progress.stamps[topic]))) - settle_ms);
-			return !all;
+			if (!finished) reach(progress.final_minute + settle_ms);
+			ids.forget(inbox.least(now()) - settle_ms);
+			await flush();
+			return !(atEnd && finished);
 		},
 		frames(whole) {
-			const told = whole ? [...regions.keys()] : [...dirty];
 			const minute = Math.floor(progress.as_of / MINUTE_MS) * MINUTE_MS;
-			const live: Appended[] = [];
+			const live: Appended[] | undefined = whole && minute > liveMinute ? [] : undefined;
 			const rows: Frame['regions'] = [];
-			dirty = new Set();
-			for (const id of told) {
+			for (const id of whole ? regions.keys() : dirty) {
 				const held = regions.get(id);
-				const region = catalogue.get(id);
-				if (!held || !region) continue;
-				advance(held.window, progress.as_of);
-				if (!hasEvents(held.window)) continue;
-				const values = features(held.window, region, progress.as_of);
-				const row: Frame['regions'][number] = { region_id: id, values, busy_drivers: busyDrivers(held.window, progress.as_of) };
-				if (!held.usual_week || progress.as_of - held.usual_week.sent_at >= limits.usual_week_ms) {
-					const week = usualWeek(held.window, region, progress.as_of);
-					const text = JSON.stringify(week);
-					if (held.usual_week?.text !== text) row.usual_week = week;
-					held.usual_week = { sent_at: progress.as_of, text };
-				}
-				rows.push(row);
-				if (whole && minute > liveMinute && logged(held, minute)) live.push(signal(id, 'live', { as_of: progress.as_of, values }));
+				const made = held && row(id, held);
+				if (!made) continue;
+				rows.push(made);
+				if (live && logged(held, minute)) live.push(signal(id, 'live', { as_of: progress.as_of, values: made.values }));
 			}
-			if (whole && minute > liveMinute) {
+			dirty = new Set();
+			if (live) {
 				liveMinute = minute;
-				if (live.length > 0) void log.append(live).catch(() => undefined); // what was served is for training only: a gap there is no loss
+				void log.append(live).catch(() => undefined); // what was served is for training only: a gap there is no loss
 			}
 			return splitFrames(rows).map((portion, index, portions) => ({
 				shard: number,
@@ -294,46 +331,55 @@ export async function openPartitionWorker(
 			}));
 		},
 		async pushed(frames, answers) {
-			let again = false;
+			let taken = true;
+			let whole_wanted = false;
+			let above = -1;
 			for (const [index, frame] of frames.entries()) {
 				const answer = answers?.[index];
 				if (answer?.taken) {
-					again ||= answer.whole_wanted;
+					// A week that found no entry is sent again with the next confirmation.
+					for (const id of answer.unknown) forgetWeek(id);
+					whole_wanted ||= answer.whole_wanted;
 					continue;
 				}
+				taken = false;
 				for (const { region_id, usual_week } of frame.regions) {
-					dirty.add(region_id); // stays dirty until a frame with it is acknowledged
-					const held = usual_week && regions.get(region_id);
-					if (held) held.usual_week = undefined;
+					dirty.add(region_id);
+					if (usual_week) forgetWeek(region_id);
 				}
-				if (answer && answer.error === undefined && (answer.epoch > epoch || (answer.epoch === epoch && answer.seq >= frame.seq))) {
-					// This worker claimed the partition, so the Shard's pair is of a store that was restored since: go above it.
-					epoch = await checkpoints.raise(number, answer.epoch);
-					seq = 0;
-					again = true;
-				}
+				if (answer && answer.error === undefined && (answer.epoch > frame.epoch || (answer.epoch === frame.epoch && answer.seq >= frame.seq)))
+					above = Math.max(above, answer.epoch);
 			}
-			return again;
+			// A Shard that lost its memory lost the weeks too.
+			if (whole_wanted) for (const id of regions.keys()) forgetWeek(id);
+			if (above >= 0) {
+				// If this worker owns the partition, the Shard's pair is of a store that was restored since: go above it.
+				epoch = await checkpoints.raise(number, { epoch, above });
+				seq = 0;
+				whole_wanted = true;
+			}
+			return { taken, whole_wanted };
 		},
 		async save() {
+			await flush();
 			if (!moved && unsavedParts.size === 0) return;
 			for (const id of unsaved) {
 				const held = regions.get(id);
 				if (!held) continue;
 				const { recent, days } = checkpoint(held.window);
+				// Days that are handed out count as stored, so those of a failed save are kept.
 				const merged = new Map([...(unsavedParts.get(id)?.days ?? []), ...days].map((day) => [day.day, day]));
-				unsavedParts.set(id, { region_id: id, recent, days: [...merged.values()] });
+				unsavedParts.set(id, { region_id: id, recent, active: held.active.bytes(), days: [...merged.values()] });
 			}
 			unsaved.clear();
 			moved = false;
-			const forgotten_buckets_below = ids.forget(0);
 			try {
 				await checkpoints.save(number, {
 					epoch,
-					progress,
+					progress: structuredClone(progress),
 					regions: [...unsavedParts.values()],
 					ids: ids.changes(),
-					forgotten_buckets_below,
+					forgotten_buckets_below: ids.first,
 					forgotten_days_below: Math.floor(progress.as_of / DAY_MS) - DAYS_KEPT,
 				});
 				unsavedParts.clear();

@@ -44,8 +44,12 @@ export interface DoorIds {
 	close(): void;
 }
 
-/** @param options.now the deployment clock, milliseconds. */
-export function openDoorIds(directory: string, options: { now: number }): DoorIds {
+/**
+ * @param options.now the deployment clock, milliseconds.
+ * @param options.ids_max how many ids are remembered at most; half of them at least.
+ */
+export function openDoorIds(directory: string, options: { now: number; ids_max?: number }): DoorIds {
+	const { ids_max = limits.door_ids_max } = options;
 	mkdirSync(directory, { recursive: true });
 	const db = new DatabaseSync(join(directory, 'door-ids.sqlite'));
 	db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA busy_timeout = 5000');
@@ -95,7 +99,7 @@ export function openDoorIds(directory: string, options: { now: number }): DoorId
 		},
 		remember(events, at) {
 			const since = generations.at(-1)?.since;
-			if (since === undefined || at - since >= GENERATION_MS || youngSize + events.length > limits.door_ids_max / 2) rotate(at);
+			if (since === undefined || at - since >= GENERATION_MS || youngSize + events.length > ids_max / 2) rotate(at);
 			const { insert } = prepared();
 			db.exec('BEGIN');
 			try {

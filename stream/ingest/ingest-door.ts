@@ -115,12 +115,17 @@ export function createIngestDoor(options: {
 		const records: Appended[] = [];
 		let decisions = 0;
 		for (const line of text.split('\n')) {
-			if (line === '') continue;
+			if (line.trim() === '') continue;
 			const json = parseJson(line);
 			if (!json.ok) return json.refusal;
-			const batch = json.value as DecisionBatch; // of our own edge, under its key; what the sink cannot use it names
-			decisions += batch.decisions.length;
-			records.push(...recordsOf(batch, { partitions: log.partitions, now: clock.now() }));
+			try {
+				const batch = json.value as DecisionBatch; // of our own edge, under its key; what the sink cannot use it names
+				records.push(...recordsOf(batch, { partitions: log.partitions, now: clock.now() }));
+				decisions += batch.decisions.length;
+			} catch (error) {
+				const message = error instanceof Error ? error.message.slice(0, 200) : String(error);
+				return { code: 'invalid', detail: 'A line is no batch of decisions', errors: [{ path: '', message }] };
+			}
 		}
 		try {
 			await log.append(records);

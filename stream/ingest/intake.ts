@@ -12,6 +12,9 @@ import { type DoorIds, type SeenEvent, seenEvent } from './door-ids.ts';
 import { pseudonym } from './pseudonym.ts';
 import { userRateLimit } from './user-rate-limit.ts';
 
+/** A third of what finals allow: the log may take as long again to write, and clocks differ. */
+const APPEND_MS = limits.stamp_to_append_ms_max / 3;
+
 /** One item of a request: a JSON value, or why it is none (a malformed line of ndjson). */
 export type Item = { value: unknown } | { malformed: string };
 
@@ -76,8 +79,9 @@ export function openIntake(options: {
 	clock: Clock;
 	pepper: string;
 	events_per_minute: number | undefined;
+	onTrouble?: (text: string) => void;
 }): Intake {
-	const { log, ids, catalogue, clock, pepper } = options;
+	const { log, ids, catalogue, clock, pepper, onTrouble = () => undefined } = options;
 	const counts = { accepted: 0, duplicate: 0, conflict: 0, invalid: 0, rate_limited: 0 };
 	const limited = options.events_per_minute === undefined ? undefined : userRateLimit(options.events_per_minute);
 	let waiting: Waiting[] = [];
@@ -129,8 +133,14 @@ export function openIntake(options: {
 				return result;
 			}),
 		);
-		await log.append(records); // durable from here on
-		if (known.size > 0) ids.remember([...known.values()], stamped);
+		// Rather refused than appended long after stamping (the machine slept, the log was locked): finals rely on it.
+		await log.append(records, { before: Date.now() + APPEND_MS }); // durable from here on
+		try {
+			if (known.size > 0) ids.remember([...known.values()], stamped);
+		} catch (error) {
+			// The events are in the log, so the answer is 2xx; a resend is answered "accepted" once more, and the fold counts it once.
+			onTrouble(`The door does not remember ${known.size} event ids: ${error instanceof Error ? error.message : error}`);
+		}
 		return answers;
 	}
 

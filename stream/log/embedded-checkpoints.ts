@@ -3,7 +3,7 @@ import { type FeatureCheckpoint, type FeatureCheckpoints, Fenced, type RegionSta
 
 export const CHECKPOINT_TABLES = `
 CREATE TABLE IF NOT EXISTS owner (part INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS state (part INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS worker_state (part INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS region_state (part INTEGER NOT NULL, region_id TEXT NOT NULL, recent BLOB NOT NULL, active BLOB NOT NULL, PRIMARY KEY (part, region_id)) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS region_day (part INTEGER NOT NULL, region_id TEXT NOT NULL, day INTEGER NOT NULL, counts BLOB NOT NULL, PRIMARY KEY (part, region_id, day)) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS event_ids (part INTEGER NOT NULL, bucket INTEGER NOT NULL, chunk INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (part, bucket, chunk)) WITHOUT ROWID, STRICT;
@@ -25,7 +25,7 @@ export function embeddedCheckpoints(db: DatabaseSync, transaction: <T>(work: () 
 				return own(partition, Math.max(epoch, above) + 1);
 			}),
 		async load(partition) {
-			const row = db.prepare('SELECT body FROM state WHERE part = ?').get(partition) as { body: string } | undefined;
+			const row = db.prepare('SELECT body FROM worker_state WHERE part = ?').get(partition) as { body: string } | undefined;
 			if (!row) return undefined;
 			const regions = new Map<string, RegionState>();
 			for (const state of db.prepare('SELECT region_id, recent, active FROM region_state WHERE part = ?').iterate(partition))
@@ -43,7 +43,7 @@ export function embeddedCheckpoints(db: DatabaseSync, transaction: <T>(work: () 
 			transaction(() => {
 				const owner = ownerOf(partition);
 				if (owner > epoch) throw new Fenced(`Cannot save partition ${partition} as epoch ${epoch}: epoch ${owner} owns it`);
-				db.prepare('INSERT OR REPLACE INTO state (part, body) VALUES (?, ?)').run(partition, JSON.stringify({ progress }));
+				db.prepare('INSERT OR REPLACE INTO worker_state (part, body) VALUES (?, ?)').run(partition, JSON.stringify({ progress }));
 				const putRegion = db.prepare('INSERT OR REPLACE INTO region_state (part, region_id, recent, active) VALUES (?, ?, ?, ?)');
 				const putDay = db.prepare('INSERT OR REPLACE INTO region_day (part, region_id, day, counts) VALUES (?, ?, ?, ?)');
 				const dropDays = db.prepare('DELETE FROM region_day WHERE part = ? AND region_id = ? AND day < ?');

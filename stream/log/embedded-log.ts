@@ -217,9 +217,7 @@ export function openEmbeddedLog(directory: string, options: { partitions: number
 		},
 		async commit(group, topic, partition, offset) {
 			const { number } = slotOf(topic, partition);
-			guarded(() =>
-				db.prepare('INSERT OR REPLACE INTO position (grp, topic, part, offset) VALUES (?, ?, ?, ?)').run(group, number, partition, offset),
-			);
+			guarded(() => db.prepare('INSERT OR REPLACE INTO position (grp, topic, part, offset) VALUES (?, ?, ?, ?)').run(group, number, partition, offset));
 		},
 		onAppend(listener) {
 			listeners.add(listener);
