@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 import { testBindings } from './infra/test/bindings.ts';
+import { fakeIngestion } from './infra/test/fake-ingestion.ts';
 import { worker } from './infra/worker.ts';
 
 const TEST_MODEL = readFileSync('./edge/shard/testmodel.onnx').toString('base64');
@@ -32,7 +33,13 @@ export default defineConfig({
 				plugins: [
 					cloudflareTest(() => ({
 						wrangler: { configPath: './wrangler.toml' },
-						miniflare: { bindings: testBindings, workers: [worker('shard', testBindings)] },
+						miniflare: {
+							bindings: testBindings,
+							// Whatever leaves either script goes to a fake ingestion, which shows it to the tests.
+							serviceBindings: { INGESTION: fakeIngestion.name },
+							outboundService: fakeIngestion.name,
+							workers: [{ ...worker('shard', testBindings), outboundService: fakeIngestion.name }, fakeIngestion],
+						},
 					})),
 				],
 				test: { name: 'price', include: ['edge/price/**/*.test.ts'], globalSetup: './infra/test/bundle-shard.setup.ts', testTimeout: 30_000 },

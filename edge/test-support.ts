@@ -1,6 +1,6 @@
 // What the tests of both Workers need: tokens, signed releases, entries, frames. Their keys come with the bindings of infra/test/bindings.ts.
 import { env } from 'cloudflare:workers';
-import { importJWK, type JWK, type JWTPayload, SignJWT } from 'jose';
+import { CompactSign, importJWK, type JWK, type JWTPayload, SignJWT } from 'jose';
 import { type FeatureName, type FeatureVector, featureNames } from '#schemas/feature.ts';
 import type { Frame } from '#schemas/internal.ts';
 import { partition } from '#schemas/partition.ts';
@@ -14,7 +14,8 @@ export const testKeys = JSON.parse(TEST_KEYS) as Record<KeyName, { public: JWK; 
 export const partitions = Number(PARTITIONS);
 
 export interface TokenOptions {
-	claims?: JWTPayload;
+	/** Undefined leaves one out. */
+	claims?: { [Name in keyof JWTPayload]: JWTPayload[Name] | undefined };
 	header?: { alg?: string; kid?: string };
 	key?: KeyName;
 	/** Seconds from now. */
@@ -100,19 +101,10 @@ export async function signedRelease(
 		created_at: '2026-01-11T10:00:00Z',
 		created_by: 'tester',
 	};
-	const jws = await new CompactJws(content).sign(key, kid);
+	const jws = await new CompactSign(new TextEncoder().encode(JSON.stringify(content)))
+		.setProtectedHeader({ alg: 'EdDSA', kid })
+		.sign(await importJWK(testKeys[key].private, 'EdDSA'));
 	return { pointer: { jws, keys }, bodies, content };
-}
-
-class CompactJws {
-	readonly #payload: Uint8Array;
-	constructor(content: unknown) {
-		this.#payload = new TextEncoder().encode(JSON.stringify(content));
-	}
-	async sign(key: KeyName, kid: string): Promise<string> {
-		const { CompactSign } = await import('jose');
-		return new CompactSign(this.#payload).setProtectedHeader({ alg: 'EdDSA', kid }).sign(await importJWK(testKeys[key].private, 'EdDSA'));
-	}
 }
 
 export function entry(regionId: string, changes: Partial<Region> = {}): Region {
@@ -133,7 +125,7 @@ export function entry(regionId: string, changes: Partial<Region> = {}): Region {
 	};
 }
 
-/** A vector with everything as usual, and what is named. */
+/** A vector of a region where everything is as usual and no driver reports, and what is named. */
 export function vector(named: Partial<Record<FeatureName, number | null>> = {}): FeatureVector {
 	const calm: Partial<Record<FeatureName, number | null>> = {
 		usual_15min: 10,
@@ -142,12 +134,11 @@ export function vector(named: Partial<Record<FeatureName, number | null>> = {}):
 		recent_bookings: 20,
 		recent_usual: 20,
 		history_days: 28,
+		available_drivers: null,
+		driver_utilization: null,
 	};
-	return featureNames.map(
-		(name) =>
-			({ ...calm, ...named })[name] ??
-			(named[name] === undefined && calm[name] === undefined && !name.startsWith('available') && name !== 'driver_utilization' ? 0 : null),
-	);
+	const all = { ...calm, ...named };
+	return featureNames.map((name) => (all[name] === undefined ? 0 : all[name]));
 }
 
 /** A frame of shard `shard`; regions by id, or with their own parts. */

@@ -5,6 +5,7 @@ import { openDatabase } from '#control-plane/database/open-database.ts';
 import { readCatalogue } from '#control-plane/database/regions.ts';
 import { createEdgeClient } from '#control-plane/edge-client.ts';
 import { openKeys, serviceJwks, serviceTokenSource } from '#control-plane/keys.ts';
+import { logLine } from '#control-plane/log-line.ts';
 import { seed } from '#control-plane/seed.ts';
 import { startControlPlane } from '#control-plane/start-control-plane.ts';
 import { openCatalogue } from '#stream/catalogue.ts';
@@ -52,7 +53,13 @@ export async function startProduct(configuration: Configuration, options: { cloc
 	const [edge, database] = await Promise.all([
 		startEdge({ directory: join(dataDir, 'edge'), host, port: edgePort, bindings }),
 		openDatabase(configuration.databaseDir).then(async (opened) => {
-			await seed(opened, { regions: sampleRegions({ profiles: !clock.virtual }), rule_sets: sampleRuleSets, champion: sampleChampion(), keys, now: clock.now() });
+			await seed(opened, {
+				regions: sampleRegions({ profiles: !clock.virtual }),
+				rule_sets: sampleRuleSets,
+				champion: sampleChampion(),
+				keys,
+				now: clock.now(),
+			});
 			return opened;
 		}),
 	]);
@@ -94,10 +101,16 @@ export async function startProduct(configuration: Configuration, options: { cloc
 		bundles: edge.bundles,
 		/** The doors first, then what they feed; the database and the log's file last. */
 		async close() {
+			// The edge hands its last decisions to the Outboxes, which keep them on the disk; what ingestion does not take any more goes at the next start.
+			await fetch(`${edge.url}/internal/drain`, {
+				method: 'POST',
+				headers: { authorization: `Bearer ${await controlToken()}` },
+				signal: AbortSignal.timeout(2000),
+			}).catch((error) => logLine('warn', { what: 'The edge was not drained', error: String(error) }));
 			await stream.stopTaking();
 			await controlPlane.close();
-			await edge.close();
 			await stream.close();
+			await edge.close();
 			await database.close();
 		},
 	};

@@ -1,5 +1,5 @@
 // Avro records of the log. A schema never changes in place: a new version gets a new id, and readers resolve the old one
-// (schemas/avro.test.ts holds fixtures of every version ever written). Values carry the Confluent frame: byte 0, the id as int32, the record.
+// (stream/avro/codec.test.ts reads fixtures of every version ever written). Values carry the Confluent frame: byte 0, the id as int32, the record.
 
 const user = {
 	type: 'record',

@@ -102,6 +102,16 @@ export interface RegionFeatures {
 	values: FeatureVector | null;
 }
 
+/** The models open in a Shard, as `name@version`, and what is wrong with those that are not. */
+export interface ShardModels {
+	champion: string | null;
+	canary: string | null;
+	shadows: string[];
+	trouble: string | null;
+	/** Outputs that left their declared range, in this life of the object. */
+	clamped: number;
+}
+
 /** What a price isolate asks its Shard: the regions it cares for with the snapshot it holds of each, and the rule set bodies it has compiled. */
 export interface RefreshQuestion {
 	regions: [region_id: string, snapshot_id: string | null][];
@@ -125,4 +135,5 @@ export interface RefreshAnswer {
 	hard_ms: number;
 	/** The city's clock under --replay, else null. */
 	now: number | null;
+	models: ShardModels;
 }

@@ -1,9 +1,10 @@
 import { localTime } from '#models/calendar.ts';
 import { decide } from '#models/pricing/decide.ts';
 import { pricingVersion } from '#models/pricing/pricing-version.ts';
-import type { DecisionInputs } from '#schemas/decision.ts';
+import type { Arm, DecisionInputs } from '#schemas/decision.ts';
 import type { PriceAnswer, PriceRequest } from '#schemas/price.ts';
 import type { Refusal } from '#schemas/problem.ts';
+import type { Snapshot } from '#schemas/snapshot.ts';
 import { type Copy, copies, copyAtHand, deploymentNow, type Found } from './copies.ts';
 import { decisionId } from './decision-id.ts';
 import type { PriceEnvironment } from './environment.ts';
@@ -28,9 +29,7 @@ let sequence = 0;
  */
 export async function answerPrices(requests: readonly PriceRequest[], options: Options): Promise<(string | Refusal)[]> {
 	const found = await copies([...new Set(requests.map((request) => request.region_id))], options.env, options.ctx);
-	const results: (string | Refusal)[] = [];
-	for (const request of requests) results.push(await answerFound(request, found.get(request.region_id) ?? 'absent', options));
-	return results;
+	return requests.map((request) => answerFound(request, found.get(request.region_id) ?? 'absent', options));
 }
 
 /** One price: without a wait where the isolate has a copy. */
@@ -40,10 +39,10 @@ export async function answerPrice(request: PriceRequest, options: Options): Prom
 	return answerFound(request, copy ?? 'absent', options);
 }
 
-async function answerFound(request: PriceRequest, found: Found, options: Options): Promise<string | Refusal> {
+function answerFound(request: PriceRequest, found: Found, options: Options): string | Refusal {
 	if (found === 'absent') return { code: 'unavailable', detail: `Nobody that answers knows region "${request.region_id}" at the moment` };
 	if (found === 'unknown') return { code: 'unknown_region', detail: `There is no region "${request.region_id}"` };
-	const user = request.user_id === undefined ? undefined : await hashUser(request.user_id, options.env.USER_PEPPER);
+	const user = request.user_id === undefined ? undefined : hashUser(request.user_id, options.env.USER_PEPPER);
 	return price(request, found, { ...options, user });
 }
 
@@ -58,7 +57,7 @@ function price(
 		decided_at,
 		at: localTime(decided_at, snapshot.region.time_zone),
 		snapshot,
-		arm: 'champion',
+		arm: armOf(snapshot, user?.bucket),
 		experiment: null,
 	};
 	const decided = decide(inputs, ruleSet);
@@ -90,4 +89,9 @@ function price(
 		{ answer: text, snapshot, env, ctx },
 	);
 	return text;
+}
+
+/** A canary forecasts for its share of the users: always the same ones, by their buckets. */
+function armOf({ forecasts }: Snapshot, bucket: number | undefined): Arm {
+	return bucket !== undefined && forecasts?.canary && bucket < (forecasts.canary_percent ?? 0) ? 'canary' : 'champion';
 }

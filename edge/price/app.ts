@@ -1,7 +1,7 @@
 import { edgeRoutes, forecastQuery } from '#schemas/edge-routes.ts';
 import { limits } from '#schemas/limits.ts';
 import { openapi } from '#schemas/openapi.ts';
-import { parse } from '#schemas/parse.ts';
+import { type Parsed, parse } from '#schemas/parse.ts';
 import { type PriceRequest, priceRequest, pricesRequest } from '#schemas/price.ts';
 import { problem, type Refusal } from '#schemas/problem.ts';
 import { mayCall } from '#schemas/role.ts';
@@ -11,12 +11,14 @@ import { jsonBody } from '../json-body.ts';
 import { answerForecast } from './answer-forecast.ts';
 import { answerPrice, answerPrices } from './answer-prices.ts';
 import { authenticate, type Caller, knownCaller } from './authenticate.ts';
-import { askForKeys, copiesHeld, releaseHeld } from './copies.ts';
+import { askForKeys, copiesHeld, releaseHeld, shardModels } from './copies.ts';
 import type { PriceEnvironment } from './environment.ts';
 import { pointerFromKv } from './kv-copy.ts';
 import { countRequest, metricsText } from './metrics.ts';
+import { flushDecisions } from './outbox-batch.ts';
 import { rateLimit } from './rate-limit.ts';
 import { newTraceId } from './trace-id.ts';
+import { validRequest } from './valid-request.ts';
 
 /** One request on its way through the door. */
 interface Call {
@@ -47,10 +49,15 @@ function overLimit(call: Call, prices: number): Response | undefined {
 	return refuse(call, { code: 'rate_limited', detail: `Over the limit of ${limit} prices in 10 seconds` }, { 'retry-after': String(wait) });
 }
 
+function parsePriceRequest(value: unknown): Parsed<PriceRequest> {
+	const request = validRequest(value);
+	return request ? { ok: true, value: request } : parse(priceRequest, value);
+}
+
 async function price(call: Call): Promise<Response> {
 	const body = await jsonBody(call.request, limits.edge_body_bytes_max);
 	if (!body.ok) return refuse(call, body.refusal);
-	const request = parse(priceRequest, body.value);
+	const request = parsePriceRequest(body.value);
 	if (!request.ok) return refuse(call, invalid(request.errors));
 	const over = overLimit(call, 1);
 	if (over) return over;
@@ -74,7 +81,7 @@ async function prices(call: Call): Promise<Response> {
 		return refuse(call, { code: 'too_large', detail: `A batch must not have more than ${limits.prices_batch_max} requests, this one has ${requests.length}` });
 	const over = overLimit(call, requests.length);
 	if (over) return over;
-	const parsed = requests.map((request) => parse(priceRequest, request));
+	const parsed = requests.map(parsePriceRequest);
 	const good = parsed.flatMap((request): PriceRequest[] => (request.ok ? [request.value] : []));
 	const answers = (await answerPrices(good, call)).values();
 	const results = parsed.map((request) => {
@@ -94,16 +101,26 @@ async function forecast(call: Call): Promise<Response> {
 async function ready(call: Call): Promise<Response> {
 	if (releaseHeld() === null) await askForKeys(call.env, call.ctx);
 	const release = releaseHeld();
-	if (release !== null) return json(JSON.stringify({ status: 'ready', release }));
+	if (release !== null) {
+		// What forecasts, and what of the release does not: prices go on by the predecessor or by `pulse`.
+		const models = [...shardModels()].map(([shard, { champion, canary, trouble }]) => ({ shard, champion, canary, trouble }));
+		return json(JSON.stringify({ status: 'ready', release, models }));
+	}
 	const fromKv = await pointerFromKv(call.env);
 	if (fromKv) return json(JSON.stringify({ status: 'ready', release: fromKv.release, reason: 'no Shard answers; prices are tariffs from KV' }));
 	return refuse(call, { code: 'unavailable', detail: 'No release is loaded: no Shard has one and neither has KV' });
 }
 
 const metrics = () =>
-	new Response(metricsText({ surgecast_edge_release: releaseHeld() ?? 0, surgecast_edge_copies: copiesHeld() }), {
-		headers: { 'content-type': 'text/plain; version=0.0.4' },
-	});
+	new Response(
+		metricsText({
+			surgecast_edge_release: releaseHeld() ?? 0,
+			surgecast_edge_copies: copiesHeld(),
+			surgecast_edge_shards_with_model_trouble: [...shardModels().values()].filter(({ trouble }) => trouble !== null).length,
+			surgecast_edge_model_outputs_clamped: [...shardModels().values()].reduce((sum, { clamped }) => sum + clamped, 0),
+		}),
+		{ headers: { 'content-type': 'text/plain; version=0.0.4' } },
+	);
 
 let document: string | undefined;
 const describe = () => {
@@ -150,6 +167,9 @@ function guarded(caller: Caller | 'refused' | 'no_keys', role: NonNullable<Route
 	return undefined;
 }
 
+/** Said by whoever is about to stop this process: no more prices, so that no decision is lost with it. */
+let draining = false;
+
 async function dispatch(call: Call, path: string): Promise<Response> {
 	const { request, env, ctx } = call;
 	const methods = table.get(path);
@@ -161,6 +181,7 @@ async function dispatch(call: Call, path: string): Promise<Response> {
 		return refuse(call, { code: 'method_not_allowed', detail: `${request.method} is not a method of ${path}; ${allow} is` }, { allow });
 	}
 	const { route, handler } = found;
+	if (route.role !== null && draining) return refuse(call, { code: 'unavailable', detail: 'This edge is stopping' });
 	if (route.role !== null) {
 		const header = request.headers.get('authorization');
 		const caller = knownCaller(header) ?? (await authenticate(header, env, ctx));
@@ -181,8 +202,14 @@ export const app = {
 		const path = pathOf(request.url);
 		const call: Call = { request, env, ctx, traceId: traceIdOf(request.headers.get('traceparent')) ?? newTraceId(), subject: '' };
 		// The shard script checks the token of role service itself.
-		if (path.startsWith('/internal/'))
-			return env.INTERNAL.fetch(request).catch(() => refuse(call, { code: 'unavailable', detail: 'The script of the Shards does not answer' }));
+		if (path.startsWith('/internal/')) {
+			const answer = await env.INTERNAL.fetch(request).catch(() => refuse(call, { code: 'unavailable', detail: 'The script of the Shards does not answer' }));
+			if (path === '/internal/drain' && answer.ok) {
+				draining = true;
+				await flushDecisions(env);
+			}
+			return answer;
+		}
 		let response: Response;
 		try {
 			response = await dispatch(call, path);

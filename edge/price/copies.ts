@@ -1,5 +1,5 @@
 import type { CompiledRuleSet } from '#models/pricing/compile-rule-set.ts';
-import type { RefreshAnswer, RefreshQuestion } from '#schemas/internal.ts';
+import type { RefreshAnswer, RefreshQuestion, ShardModels } from '#schemas/internal.ts';
 import { limits } from '#schemas/limits.ts';
 import { partition } from '#schemas/partition.ts';
 import type { Snapshot } from '#schemas/snapshot.ts';
@@ -48,6 +48,7 @@ interface ShardCopies {
 	hard_ms: number;
 	/** The city's clock under --replay. */
 	now: number | null;
+	models: ShardModels | null;
 }
 
 // Isolate memory, shared by every request: data only, never promises, streams or stubs.
@@ -56,6 +57,8 @@ let release: number | null = null;
 
 /** The release that this isolate knows of; null before the first answer of a Shard. */
 export const releaseHeld = (): number | null => release;
+/** What the Shards last said of their models, by shard. */
+export const shardModels = (): Map<number, ShardModels> => new Map([...shards].flatMap(([n, { models }]) => (models ? [[n, models]] : [])));
 export const copiesHeld = (): number => [...shards.values()].reduce((sum, { regions }) => sum + regions.size, 0);
 
 function shardCopies(n: number): ShardCopies {
@@ -72,6 +75,7 @@ function shardCopies(n: number): ShardCopies {
 			soft_ms: limits.soft_ms,
 			hard_ms: limits.hard_ms,
 			now: null,
+			models: null,
 		};
 		shards.set(n, held);
 	}
@@ -160,6 +164,7 @@ async function ask(n: number, options: { ids: readonly string[]; wait_ms: number
 			const asking = refresh(env, n);
 			ctx.waitUntil(asking);
 			await patience(asking, deadline - now);
+			break; // answered, failed, or waited long enough
 		} else {
 			await new Promise((resolve) => setTimeout(resolve, Math.min(POLL_MS, deadline - now)));
 			// An answer under way when this request came may be young enough.
@@ -213,6 +218,7 @@ function take(held: ShardCopies, answer: RefreshAnswer, of: { asked_at: number; 
 	if (answer.release !== null && answer.release >= (release ?? 0)) release = answer.release;
 	held.soft_ms = answer.soft_ms * (0.8 + 0.4 * Math.random()); // so that isolates do not ask in step
 	held.hard_ms = answer.hard_ms;
+	held.models = answer.models;
 	if (answer.now !== null) held.now = Math.max(held.now ?? 0, answer.now);
 	for (const snapshot of answer.snapshots) takeSnapshot(held, snapshot, of);
 	for (const [id] of of.regions) {

@@ -112,3 +112,9 @@ export function addDecision(
 		ctx.waitUntil(send(env));
 	}
 }
+
+/** Hands over the open batch and what waits, now. */
+export async function flushDecisions(env: PriceEnvironment): Promise<void> {
+	if (open) close(open);
+	await send(env);
+}

@@ -1,5 +1,15 @@
 import type * as z from 'zod';
-import { entriesRequest, type Frame, type FrameAnswer, framesRequest, type ReleasesAnswer, releasesRequest } from '#schemas/internal.ts';
+import {
+	entriesRequest,
+	type Frame,
+	type FrameAnswer,
+	framesRequest,
+	type ReleasesAnswer,
+	releasesRequest,
+	type TryModelAnswer,
+	type TryModelRequest,
+	tryModelRequest,
+} from '#schemas/internal.ts';
 import { limits } from '#schemas/limits.ts';
 import { parse } from '#schemas/parse.ts';
 import { partition } from '#schemas/partition.ts';
@@ -110,6 +120,10 @@ async function route(request: Request, env: ShardEnvironment): Promise<Response>
 			await answeredAlone(stub.takeEntries(entries));
 			return Response.json({ taken: entries.length });
 		}
+		case 'POST drain': // the price script does it; here the token was checked
+			return Response.json({ draining: true });
+		case 'POST models':
+			return Response.json(await tryModel(await body(request, tryModelRequest)));
 		case 'GET shards': {
 			const n = /^\d+$/.test(rest[0] ?? '') ? Number(rest[0]) : Number.NaN;
 			return Response.json(await answeredAlone(shard(n).state(n)));
@@ -155,4 +169,27 @@ async function pushFrames(frames: readonly Frame[], shard: (n: number) => { take
 		}),
 	);
 	return results.flat();
+}
+
+/** Runs a model that is in no release, once with all rows and once row by row: the registration's gate compares. */
+async function tryModel({ model, rows }: TryModelRequest): Promise<TryModelAnswer> {
+	try {
+		const { openModel } = await import('./inference.ts');
+		const session = await openModel(Uint8Array.from(atob(model), (c) => c.charCodeAt(0)));
+		try {
+			const numbers = (values: Float32Array | undefined) => Array.from(values ?? [], (value) => (Number.isFinite(value) ? value : null));
+			const batch = await session.run(rows);
+			const singles: Record<string, Float32Array>[] = [];
+			for (const row of rows) singles.push(await session.run([row]));
+			return {
+				outputs: Object.fromEntries(
+					session.outputs.map((name) => [name, { batch: numbers(batch[name]), single: singles.flatMap((run) => numbers(run[name])) }]),
+				),
+			};
+		} finally {
+			await session.close();
+		}
+	} catch (error) {
+		return { error: reason(error).slice(0, 1000) };
+	}
 }

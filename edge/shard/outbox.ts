@@ -3,6 +3,9 @@ import { limits } from '#schemas/limits.ts';
 import type { ShardEnvironment } from './environment.ts';
 import { ownServiceToken } from './service-key.ts';
 
+/** One request to ingestion. */
+const SEND_MS = 10_000;
+
 /**
  * `outbox/<0..7>`: batches of decisions on their way to the log, a row each. A batch is deleted when ingestion has answered 2xx, so it may arrive
  * twice, never not at all; the stores keep each decision once by its id.
@@ -58,13 +61,21 @@ export class Outbox extends DurableObject<ShardEnvironment> {
 			lines.push(body);
 		}
 		if (ids.length === 0) return true;
-		const answer = await fetch(`${this.env.INGEST_URL}/internal/decisions`, {
-			method: 'POST',
-			headers: { authorization: `Bearer ${await ownServiceToken(this.env)}`, 'content-type': 'application/x-ndjson' },
-			body: lines.join('\n'),
-			signal: AbortSignal.timeout(10_000),
-		});
-		await answer.body?.cancel();
+		// Cleared below: a timer that is left (AbortSignal.timeout) would keep the object in memory for its whole time.
+		const controller = new AbortController();
+		const timer = setTimeout(() => controller.abort(), SEND_MS);
+		let answer: Response;
+		try {
+			answer = await fetch(`${this.env.INGEST_URL}/internal/decisions`, {
+				method: 'POST',
+				headers: { authorization: `Bearer ${await ownServiceToken(this.env)}`, 'content-type': 'application/x-ndjson' },
+				body: lines.join('\n'),
+				signal: controller.signal,
+			});
+			await answer.body?.cancel();
+		} finally {
+			clearTimeout(timer);
+		}
 		if (!answer.ok) {
 			console.error(JSON.stringify({ message: 'ingestion refuses decisions', status: answer.status, batches: ids.length }));
 			return false;

@@ -3,12 +3,14 @@ import { pulse } from '#models/forecast/pulse.ts';
 import { usualAt, usualForecast } from '#models/forecast/usual.ts';
 import type { FeatureVector } from '#schemas/feature.ts';
 import type { Forecast } from '#schemas/forecast.ts';
-import type { Frame, FrameAnswer, RefreshAnswer, RefreshQuestion, RegionFeatures, ShardState } from '#schemas/internal.ts';
+import type { Frame, FrameAnswer, RefreshAnswer, RefreshQuestion, RegionFeatures, ShardModels, ShardState } from '#schemas/internal.ts';
 import { limits } from '#schemas/limits.ts';
 import type { Region } from '#schemas/region.ts';
-import type { Release, ReleasePointer } from '#schemas/release.ts';
+import type { ModelReference, Release, ReleasePointer } from '#schemas/release.ts';
 import type { Snapshot } from '#schemas/snapshot.ts';
+import { patience } from '../patience.ts';
 import type { ShardEnvironment } from './environment.ts';
+import { forecastRows, type LoadedModel, loadModel } from './loaded-model.ts';
 import { sha256 } from './sha256.ts';
 import { openRelease } from './signed-release.ts';
 
@@ -17,8 +19,22 @@ interface RegionFeaturesHeld {
 	as_of: number;
 	values: FeatureVector;
 	busy_drivers: number | null;
-	forecast: Forecast;
+	forecasts: { champion: Forecast; canary: Forecast | null };
 }
+/** The models of a release that are open here. */
+interface Models {
+	champion: LoadedModel | undefined;
+	canary: LoadedModel | undefined;
+	shadows: LoadedModel[];
+	/** Why a model of the release is not among them; then its predecessor is, or none. */
+	trouble: string | null;
+}
+/** Models ready to be used, and what they say of the features that were held. */
+interface Prepared {
+	models: Models;
+	forecasts: Map<string, [version: number, RegionFeaturesHeld['forecasts']]>;
+}
+const NO_MODELS: Models = { champion: undefined, canary: undefined, shadows: [], trouble: null };
 type StoredRegion = [region_id: string, version: number, as_of: number, values: FeatureVector, busy_drivers: number | null, usual_week: number[] | null];
 /** The last frame whose features are stored. */
 interface StoredFrame {
@@ -37,10 +53,16 @@ interface Built {
 /** Refusals of this life of the object, beside what the reconciler compares. */
 export interface ShardReport extends ShardState {
 	refused: { frames: number; releases: number };
+	models: ShardModels;
 }
 
 /** Regions in one stored value: with its usual week a region has up to 4 KB, and a value of an object's storage 2 MB at most. */
 const STORED_REGIONS = 250;
+
+/** A model that could not be opened is tried again after this time. */
+const MODELS_RETRY_MS = 30_000;
+
+const byPulse = (values: FeatureVector) => ({ champion: pulse(values), canary: null });
 
 const versionOf = (epoch: number, seq: number): number => epoch * 2 ** 32 + seq;
 
@@ -69,6 +91,11 @@ export class Shard extends DurableObject<ShardEnvironment> {
 	#snapshots = 0;
 	#asked = { second: 0, count: 0, before: 0 };
 	readonly #refused = { frames: 0, releases: 0 };
+	#models = NO_MODELS;
+	/** The release whose models are wanted by the last attempt, and when it began: a failed one is tried again. */
+	#modelsTried = { release: 0, at: 0 };
+	/** Model outputs that left their declared range, in this life. */
+	#clamped = 0;
 
 	constructor(ctx: DurableObjectState, env: ShardEnvironment) {
 		super(ctx, env);
@@ -79,6 +106,8 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			 CREATE TABLE IF NOT EXISTS value (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT`,
 		);
 		this.#hydrate();
+		// `pulse` forecasts until they are there: no price waits for ONNX Runtime.
+		if (this.#release) ctx.waitUntil(this.#fetchModels());
 	}
 
 	/** Takes the catalogue entries that are newer than those held; an older one is a success that changes nothing. Stored when this returns. */
@@ -106,10 +135,14 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			throw error;
 		}
 		const { release, found } = opened;
+		// The forecasts are there before the swap, unless that takes too long; then they follow it.
+		const preparing = release.release > (this.#release?.release ?? 0) ? this.#prepareModels(release) : undefined;
+		const prepared = preparing && (await patience(preparing, limits.release_push_ms));
 		// Others ran while this waited: compare only now.
 		const held = this.#release?.release ?? 0;
 		if (release.release < held) {
 			this.#refused.releases += 1;
+			if (preparing) this.ctx.waitUntil(preparing.then(({ models }) => this.#closeUnused(models)));
 			return held;
 		}
 		const wanted = found.map(([digest]) => digest);
@@ -127,6 +160,8 @@ export class Shard extends DurableObject<ShardEnvironment> {
 		if (release.release > held) {
 			this.#release = release;
 			this.#built.clear();
+			if (prepared) this.#useModels(prepared);
+			else if (preparing) this.ctx.waitUntil(preparing.then((late) => (this.#release === release ? this.#useModels(late) : this.#closeUnused(late.models))));
 		}
 		return release.release;
 	}
@@ -158,7 +193,16 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			whole_wanted: this.#wholeWanted,
 			unknown,
 		});
-		if (frame.epoch < this.#epoch || (frame.epoch === this.#epoch && frame.seq <= this.#seq)) {
+		const isOld = () => frame.epoch < this.#epoch || (frame.epoch === this.#epoch && frame.seq <= this.#seq);
+		const models = this.#models;
+		const forecasts = isOld()
+			? []
+			: await this.#forecast(
+					frame.regions.map(({ values }) => values),
+					models,
+				);
+		// Others may have come while the models ran.
+		if (isOld()) {
 			this.#refused.frames += 1;
 			return answer(false);
 		}
@@ -169,15 +213,17 @@ export class Shard extends DurableObject<ShardEnvironment> {
 		if (frame.whole) this.#wholeWanted = false;
 		const version = versionOf(frame.epoch, frame.seq);
 		const unknown: string[] = [];
-		for (const { region_id, values, busy_drivers, usual_week } of frame.regions) {
+		for (const [index, { region_id, values, busy_drivers, usual_week }] of frame.regions.entries()) {
 			if (!this.#entries.has(region_id)) {
 				unknown.push(region_id);
 				continue;
 			}
 			if (usual_week) this.#usualWeeks.set(region_id, usual_week);
-			this.#features.set(region_id, { version, as_of: frame.as_of, values, busy_drivers, forecast: pulse(values) });
+			this.#features.set(region_id, { version, as_of: frame.as_of, values, busy_drivers, forecasts: forecasts[index] ?? byPulse(values) });
 			this.#built.delete(region_id);
 		}
+		if (models !== this.#models) this.ctx.waitUntil(this.#forecastAgain());
+		if (this.#models.trouble !== null && frame.whole && Date.now() - this.#modelsTried.at > MODELS_RETRY_MS) this.ctx.waitUntil(this.#fetchModels());
 		if (isNewEpoch || Date.now() - this.#storedAt >= limits.features_store_ms) this.#storeFeatures();
 		return answer(true, unknown);
 	}
@@ -213,6 +259,7 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			soft_ms,
 			hard_ms,
 			now: this.#now,
+			models: this.#modelsReport(),
 		};
 		return `{"snapshots":[${snapshots.join(',')}],${JSON.stringify(rest).slice(1)}`;
 	}
@@ -235,7 +282,120 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			seq: this.#seq,
 			as_of: [...this.#features.values()].reduce<number | null>((latest, { as_of }) => Math.max(latest ?? 0, as_of), null),
 			refused: { ...this.#refused },
+			models: this.#modelsReport(),
 		};
+	}
+
+	#modelsReport(): ShardModels {
+		const named = (model: LoadedModel | undefined) => (model ? `${model.reference.name}@${model.reference.version}` : null);
+		const { champion, canary, shadows, trouble } = this.#models;
+		return { champion: named(champion), canary: named(canary), shadows: shadows.map((shadow) => named(shadow) ?? ''), trouble, clamped: this.#clamped };
+	}
+
+	/** The forecasts of these features by every model of the release, a run each. */
+	async #forecast(rows: readonly FeatureVector[], { champion, canary, shadows }: Models): Promise<RegionFeaturesHeld['forecasts'][]> {
+		const by = async (model: LoadedModel | undefined) => {
+			const { forecasts, clamped } = await forecastRows(model, rows);
+			this.#clamped += clamped;
+			return forecasts;
+		};
+		try {
+			const first = await by(champion);
+			const second = canary ? await by(canary) : [];
+			// Shadows run on everything and price nothing: what they would cost and whether they hold is seen before they are promoted.
+			for (const shadow of shadows) await by(shadow);
+			return rows.map((values, index) => ({ champion: first[index] ?? pulse(values), canary: second[index] ?? null }));
+		} catch (error) {
+			this.#models = { ...this.#models, trouble: `a run failed: ${error instanceof Error ? error.message : String(error)}` };
+			console.error(JSON.stringify({ message: 'a model does not run', error: this.#models.trouble }));
+			return rows.map(byPulse);
+		}
+	}
+
+	/** The models of a release, opened; one that fails leaves its predecessor. With them the forecasts of what is held. Never throws. */
+	async #prepareModels({ release, models }: Release): Promise<Prepared> {
+		this.#modelsTried = { release, at: Date.now() };
+		const before = this.#models;
+		const open = [before.champion, before.canary, ...before.shadows].filter((model) => model !== undefined);
+		const troubles: string[] = [];
+		const opened = async (reference: ModelReference | null): Promise<LoadedModel | undefined> => {
+			if (!reference) return undefined;
+			const held = open.find((model) => model.reference.digest === reference.digest && model.reference.manifest === reference.manifest);
+			if (held) return held;
+			try {
+				return await loadModel(reference, this.env);
+			} catch (error) {
+				troubles.push(error instanceof Error ? error.message : String(error));
+				return undefined;
+			}
+		};
+		const champion = await opened(models.champion);
+		const canary = await opened(models.canary);
+		const shadows: LoadedModel[] = [];
+		for (const reference of models.shadows) {
+			const shadow = await opened(reference);
+			if (shadow) shadows.push(shadow);
+		}
+		const next: Models = {
+			champion: champion ?? (models.champion ? before.champion : undefined),
+			canary: canary ?? (models.canary ? before.canary : undefined),
+			shadows,
+			trouble: troubles.length > 0 ? troubles.join('; ') : null,
+		};
+		for (const trouble of troubles) console.error(JSON.stringify({ message: 'a model is not in force', release, error: trouble }));
+		const rows = [...this.#features];
+		const forecasts = await this.#forecast(
+			rows.map(([, { values }]) => values),
+			next,
+		);
+		return { models: next, forecasts: new Map(rows.flatMap(([id, { version }], index) => (forecasts[index] ? [[id, [version, forecasts[index]]]] : []))) };
+	}
+
+	#useModels({ models, forecasts }: Prepared): void {
+		const before = this.#models;
+		this.#models = models;
+		for (const [id, [version, made]] of forecasts) {
+			const held = this.#features.get(id);
+			if (held?.version === version) held.forecasts = made;
+		}
+		this.#built.clear();
+		this.#closeUnused(before);
+		if (before !== models) this.ctx.waitUntil(this.#forecastAgain());
+	}
+
+	/** Ends the sessions of models that are no longer in force, or never came to be. */
+	#closeUnused({ champion, canary, shadows }: Models): void {
+		const kept = new Set([this.#models.champion, this.#models.canary, ...this.#models.shadows]);
+		for (const model of [champion, canary, ...shadows]) if (model && !kept.has(model)) this.ctx.waitUntil(model.session.close());
+	}
+
+	/** Forecasts once more what was forecast by models that are no longer in force: frames that came while others were opened. */
+	async #forecastAgain(): Promise<void> {
+		const models = this.#models;
+		const wanted = models.champion ? `${models.champion.reference.name}@${models.champion.reference.version}` : 'pulse';
+		const rows = [...this.#features].filter(([, { forecasts }]) => forecasts.champion.model !== wanted && !forecasts.champion.out_of_domain);
+		if (rows.length === 0) return;
+		const forecasts = await this.#forecast(
+			rows.map(([, { values }]) => values),
+			models,
+		);
+		if (models !== this.#models) return; // whoever changed them does it
+		for (const [index, [id, row]] of rows.entries()) {
+			const held = this.#features.get(id);
+			const made = forecasts[index];
+			if (held?.version !== row.version || !made) continue;
+			held.forecasts = made;
+			this.#built.delete(id);
+		}
+	}
+
+	/** Opens the models of the release in force: after an eviction, and again when one failed. */
+	async #fetchModels(): Promise<void> {
+		const release = this.#release;
+		if (!release) return;
+		const prepared = await this.#prepareModels(release);
+		if (this.#release === release) this.#useModels(prepared);
+		else this.#closeUnused(prepared.models);
 	}
 
 	#clock(): number {
@@ -269,7 +429,7 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			release: this.#release.release,
 			rule_set: ruleSet,
 			features: features ? { version: features.version, as_of: features.as_of, values: features.values, busy_drivers: features.busy_drivers } : null,
-			forecasts: features ? { champion: features.forecast, canary: null } : null,
+			forecasts: features ? { ...features.forecasts, canary_percent: this.#release.models.canary?.percent ?? 0 } : null,
 			usual: week ? usualForecast(usualAt({ week, at: now, time_zone })) : null,
 		};
 		const built = { snapshot, text: JSON.stringify(snapshot), built_at: now };
@@ -318,7 +478,7 @@ export class Shard extends DurableObject<ShardEnvironment> {
 		}
 		for (const { body } of sql.exec<{ body: string }>('SELECT body FROM features')) {
 			for (const [id, version, as_of, values, busy_drivers, week] of JSON.parse(body) as StoredRegion[]) {
-				this.#features.set(id, { version, as_of, values, busy_drivers, forecast: pulse(values) });
+				this.#features.set(id, { version, as_of, values, busy_drivers, forecasts: byPulse(values) });
 				if (week) this.#usualWeeks.set(id, week);
 			}
 		}

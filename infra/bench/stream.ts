@@ -18,6 +18,9 @@ async function freshness(): Promise<number[]> {
 		await until('a first price with features', async () => (await price()).versions.features !== null);
 		const taken: number[] = [];
 		for (let trial = 0; trial < TRIALS; trial++) {
+			// Events come when they come: without this every trial would begin right after a copy was refreshed, and wait for the whole of its time.
+			const idle_until = performance.now() + Math.random() * 500;
+			while (performance.now() < idle_until) await price();
 			const before = (await price()).versions.features_as_of as string;
 			const started = performance.now();
 			const posted = Date.now();

@@ -132,6 +132,11 @@ export async function replay(options: {
 				else refuse(status);
 			}
 		}
+		await settle();
+	}
+
+	/** The end of a step: every partition knows what time it is, and every Shard has acknowledged what was folded until then. */
+	async function settle(): Promise<void> {
 		const tick = { key: 'tick', value: encodeTick(clock.now()), timestamp: clock.now() };
 		await log.append(eventTopics.flatMap((topic) => Array.from({ length: log.partitions }, (_, partition) => ({ ...tick, topic, partition }))));
 		await stream.worker.step();
@@ -141,6 +146,7 @@ export async function replay(options: {
 	const begin = clock.now();
 	let next = 0;
 	try {
+		await settle(); // the edge must know the city's clock before the first price
 		while (!stopped && (next < trips.length || clock.now() <= last.at)) {
 			const from = next;
 			while (next < trips.length && trips[next]!.at < clock.now() + STEP_MS) next += 1;
