@@ -82,9 +82,9 @@ export const clientKeys = (version = 1): ClientKeys => ({
 /** A signed release with the bodies of its rule sets by digest. `version` of each rule set is the release's number. */
 export async function signedRelease(
 	number: number,
-	options: { ruleSets?: RuleSetDocumentInput[]; key?: KeyName; kid?: string; keys?: ClientKeys } = {},
+	options: { ruleSets?: RuleSetDocumentInput[]; key?: KeyName; kid?: string; keys?: ClientKeys; models?: Release['models'] } = {},
 ): Promise<{ pointer: ReleasePointer; bodies: Record<string, string>; content: Release }> {
-	const { ruleSets = [ruleSet()], key = 'controlPlane', kid = 'control-plane', keys = clientKeys() } = options;
+	const { ruleSets = [ruleSet()], key = 'controlPlane', kid = 'control-plane', keys = clientKeys(), models = { champion: null, canary: null, shadows: [] } } = options;
 	const bodies: Record<string, string> = {};
 	const references: Release['rule_sets'] = {};
 	for (const document of ruleSets) {
@@ -96,7 +96,7 @@ export async function signedRelease(
 	const content: Release = {
 		release: number,
 		rule_sets: references,
-		models: { champion: null, canary: null, shadows: [] },
+		models,
 		experiments: [],
 		created_at: '2026-01-11T10:00:00Z',
 		created_by: 'tester',

@@ -1,5 +1,5 @@
-// HMAC-SHA256 (RFC 2104, FIPS 180-4) without a promise. crypto.subtle costs 25 us a call here and makes every price with a user wait for it; this takes
-// 2 us. A property test compares it with crypto.subtle.
+// HMAC-SHA256 (RFC 2104, FIPS 180-4) without a promise: crypto.subtle took 8 % of the CPU of a price with a user, this takes 3 %, and pricing needs no
+// await. A test compares it with crypto.subtle.
 
 const K = new Int32Array([
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74,
@@ -25,7 +25,14 @@ function compress(state: Int32Array, bytes: Uint8Array, from: number): void {
 		const y = w[i - 2]!;
 		w[i] = (w[i - 16]! + (rotate(x, 7) ^ rotate(x, 18) ^ (x >>> 3)) + w[i - 7]! + (rotate(y, 17) ^ rotate(y, 19) ^ (y >>> 10))) | 0;
 	}
-	let [a, b, c, d, e, f, g, h] = state as unknown as [number, number, number, number, number, number, number, number];
+	let a = state[0]!;
+	let b = state[1]!;
+	let c = state[2]!;
+	let d = state[3]!;
+	let e = state[4]!;
+	let f = state[5]!;
+	let g = state[6]!;
+	let h = state[7]!;
 	for (let i = 0; i < 64; i++) {
 		const t1 = (h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) + K[i]! + w[i]!) | 0;
 		const t2 = ((rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c))) | 0;

@@ -8,7 +8,7 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 /**
  * The price request that a JSON value is, when it is clearly a good one; else undefined, and the schema judges. Workers may not generate code, so zod
- * interprets its schema, 30 us a request; this takes 0.3. A property test shows that it never says anything but what parse(priceRequest) says.
+ * interprets its schema: 5.5 us a request; this takes 0.3. A property test shows that it never says anything but what parse(priceRequest) says.
  */
 export function validRequest(value: unknown): PriceRequest | undefined {
 	if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;

@@ -24,9 +24,10 @@ MODEL_BYTES_MAX = 2_000_000
 TOLERANCE = 1e-4
 
 
-def exact(value: np.float32) -> float:
-    """The shortest decimal that reads back as this float32."""
-    return float(str(np.float32(value)))
+def exact(value: np.float32) -> float | int:
+    """The shortest decimal that reads back as this float32; whole numbers as int."""
+    number = float(str(np.float32(value)))
+    return int(number) if number.is_integer() else number
 
 
 def domain_of(rows: Rows) -> dict:
@@ -71,12 +72,12 @@ def golden_rows(rows: Rows, models: Models) -> list[dict]:
     chosen = np.sort(np.random.default_rng(SEED).choice(len(rows), GOLDEN_ROWS, replace=False))
     inputs = inputs_of(rows.where(chosen))
     said = expected(models, inputs)
-    return [{"input": [exact(value) for value in row], "expected": [float(f"{value:.9g}") for value in out]} for row, out in zip(inputs, said)]
+    return [{"input": [exact(value) for value in row], "expected": [float(f"{value:.7g}") for value in out]} for row, out in zip(inputs, said)]
 
 
 def golden_text(digest: str, golden: list[dict]) -> str:
-    """A row a line."""
-    rows = ",\n".join(f"\t\t{json.dumps(row)}" for row in golden)
+    """A row a line: its inputs, then the three outputs."""
+    rows = ",\n".join(f"\t\t{json.dumps(row['input'] + row['expected'])}" for row in golden)
     return f'{{\n\t"digest": "{digest}",\n\t"inputs": {json.dumps(INPUTS)},\n\t"rows": [\n{rows}\n\t]\n}}\n'
 
 
