@@ -84,7 +84,13 @@ export async function signedRelease(
 	number: number,
 	options: { ruleSets?: RuleSetDocumentInput[]; key?: KeyName; kid?: string; keys?: ClientKeys; models?: Release['models'] } = {},
 ): Promise<{ pointer: ReleasePointer; bodies: Record<string, string>; content: Release }> {
-	const { ruleSets = [ruleSet()], key = 'controlPlane', kid = 'control-plane', keys = clientKeys(), models = { champion: null, canary: null, shadows: [] } } = options;
+	const {
+		ruleSets = [ruleSet()],
+		key = 'controlPlane',
+		kid = 'control-plane',
+		keys = clientKeys(),
+		models = { champion: null, canary: null, shadows: [] },
+	} = options;
 	const bodies: Record<string, string> = {};
 	const references: Release['rule_sets'] = {};
 	for (const document of ruleSets) {

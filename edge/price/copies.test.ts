@@ -9,13 +9,16 @@ import { type Behind, coldIsolate, openRegion, real, releaseEverywhere, shardOf 
 
 const wallClock = Date.now;
 let ahead = 0;
+/** Stands still where a test needs it to: a busy machine must not age a copy. */
+let frozen: number | undefined;
 /** Puts the isolate's clock ahead: copies age. The Shards' goes on as it is. */
 const clock = (ms: number) => {
 	ahead += ms;
 };
 beforeEach(() => {
 	ahead = 0;
-	vi.spyOn(Date, 'now').mockImplementation(() => wallClock() + ahead);
+	frozen = undefined;
+	vi.spyOn(Date, 'now').mockImplementation(() => (frozen ?? wallClock()) + ahead);
 	vi.spyOn(console, 'warn').mockImplementation(() => undefined);
 });
 afterEach(async () => {
@@ -48,6 +51,7 @@ async function taken<T>(call: () => Promise<T>): Promise<{ result: T; ms: number
 
 describe('copies() by age', () => {
 	it('serves a fresh copy without asking the Shard', async () => {
+		frozen = wallClock();
 		const id = await openRegion();
 		const isolate = await coldIsolate();
 		const first = await isolate.price(id);
@@ -59,6 +63,7 @@ describe('copies() by age', () => {
 	});
 
 	it('serves a copy past the soft limit and refreshes it behind the answer', async () => {
+		frozen = wallClock();
 		const id = await openRegion();
 		const isolate = await coldIsolate();
 		await isolate.price(id);

@@ -18,6 +18,10 @@ export function modelForecast(
 		return value > greatest ? greatest : least;
 	};
 	const [a, b, c] = expected;
-	const forecast = forecastOf({ model: `${name}@${version}`, expected: [within(a), within(b), within(c)], tables: [intervals['15'], intervals['30'], intervals['60']] });
+	const forecast = forecastOf({
+		model: `${name}@${version}`,
+		expected: [within(a), within(b), within(c)],
+		tables: [intervals['15'], intervals['30'], intervals['60']],
+	});
 	return { forecast, clamped };
 }
