@@ -1,4 +1,5 @@
 // npm run replay-decisions -- [--from T] [--to T]: recomputes stored decisions, in the running product or, while it is down, on its database.
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Configuration, parseConfiguration } from '#control-plane/configuration.ts';
 import { openKeys, serviceToken } from '#control-plane/keys.ts';
@@ -43,6 +44,7 @@ async function ofRunning(configuration: Configuration, range: { from: string | u
 }
 
 async function ofDatabase(configuration: Configuration, range: { from: string | undefined; to: string | undefined }): Promise<ReplayReport> {
+	if (!existsSync(configuration.databaseDir)) return { compared: 0, other_revisions: 0, difference: null }; // a look must not make one
 	const [{ openDatabase }, { replayDecisions }] = await Promise.all([import('#control-plane/database/open-database.ts'), import('#control-plane/replay.ts')]);
 	const database = await openDatabase(configuration.databaseDir);
 	try {

@@ -14,4 +14,4 @@ const list = (path) => {
 
 for (const name of list('node_modules/node/node_modules')) for (const part of ['include', 'share']) remove(`node_modules/node/node_modules/${name}/${part}`);
 for (const file of list('node_modules/onnxruntime-web/dist'))
-	if (/\.(jsep|asyncify|jspi)\.wasm$|\.map$/.test(file)) remove(`node_modules/onnxruntime-web/dist/${file}`);
+	if (/\.(jsep|asyncify|jspi)\.wasm$|^(?!ort\.wasm).*\.map$/.test(file)) remove(`node_modules/onnxruntime-web/dist/${file}`);

@@ -6,7 +6,7 @@ import { decide } from '#models/pricing/decide.ts';
 import type { DecisionInputs } from '#schemas/decision.ts';
 import { featureNames } from '#schemas/feature.ts';
 import { sampleRuleSets } from '../sample/rule-sets.ts';
-import type { BenchResult } from './main.ts';
+import type { BenchResult } from './bench-result.ts';
 import { median, table } from './table.ts';
 
 const ROUNDS = 15;

@@ -2,16 +2,16 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { localJwks, mintToken, openKeys, serviceJwks, serviceToken, signText } from '#control-plane/keys.ts';
 import { featureNames } from '#schemas/feature.ts';
 import { partition } from '#schemas/partition.ts';
 import { bundle, folder, scripts, wasmFiles } from '../bundle.ts';
+import { freePort } from '../instance.ts';
 import { sampleRuleSets } from '../sample/rule-sets.ts';
+import type { BenchResult } from './bench-result.ts';
 import { type Load, load } from './load.ts';
-import type { BenchResult } from './main.ts';
 import { median, percentile, table } from './table.ts';
 import { startWorkerd } from './workerd.ts';
 
@@ -21,14 +21,6 @@ const CONNECTIONS = 16;
 const PARTITIONS = 8;
 const REGIONS = 32;
 const COLD_STARTS = 5;
-
-const freePort = () =>
-	new Promise<number>((resolve) => {
-		const server = createTcpServer().listen(0, '127.0.0.1', () => {
-			const { port } = server.address() as AddressInfo;
-			server.close(() => resolve(port));
-		});
-	});
 
 const KV = `
 import { DurableObject } from 'cloudflare:workers';

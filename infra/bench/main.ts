@@ -1,8 +1,5 @@
 // npm run bench -- NAME: a benchmark; prints a table, and as its last line one JSON object {name, figures}.
-export interface BenchResult {
-	name: string;
-	figures: Record<string, number>;
-}
+import type { BenchResult } from './bench-result.ts';
 
 const benches: Record<string, { what: string; load: () => Promise<{ bench: (args: string[]) => Promise<BenchResult> }> }> = {
 	edge: { what: 'prices of the two built Workers in plain workerd beside a JSON echo Worker of the same bytes', load: () => import('./edge.ts') },

@@ -1,6 +1,6 @@
 import { benchFold } from '#stream/bench-fold.ts';
 import { startInstance, until } from '../instance.ts';
-import type { BenchResult } from './main.ts';
+import type { BenchResult } from './bench-result.ts';
 import { median, percentile, table } from './table.ts';
 
 const ROUNDS = 3;

@@ -7,6 +7,7 @@ import { type Judged, methods, type Scores, wape } from './score.ts';
 
 /** A large zone, an airport, a middling and a small one. */
 export const plottedZones = ['Manhattan,Midtown Center', 'Queens,JFK Airport', 'Brooklyn,Williamsburg (North Side)', 'Queens,Astoria'];
+const FIRST_DAY = 8;
 const DAYS = 7;
 const COLOURS = { actual: '#222', model: '#0969da', pulse: '#bf8700', mean_of_4: '#8250df', last_week: '#999', band: '#cfe3fa' };
 
@@ -15,14 +16,14 @@ interface Point {
 	judged: Judged;
 }
 
-/** Collects the second week of a month, Monday or not: the first one may still carry a holiday's past. */
+/** Collects the 8th to the 14th of a month for the plotted zones. */
 export class PlotCollector {
 	readonly points = new Map<string, Point[]>();
 
 	watch(zone: string, at: number, judged: Judged): void {
 		if (!plottedZones.includes(zone)) return;
 		const day = Number(localTime(at, ZONE_HOURS_TIME_ZONE).date.slice(8));
-		if (day < 8 || day >= 8 + DAYS) return;
+		if (day < FIRST_DAY || day >= FIRST_DAY + DAYS) return;
 		const list = this.points.get(zone) ?? [];
 		this.points.set(zone, list);
 		list.push({ at, judged });

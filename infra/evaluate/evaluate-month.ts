@@ -49,8 +49,7 @@ const shared = (count: number): [number, number, number] => [count * SHARES[0], 
 
 /**
  * Judges a model, and pulse, the mean of the last four same hours of week, and last week beside it, at the start of every hour of a month and zone, by the
- * product's own features. The hour's count is the truth at 60 minutes; at 15 and 30 minutes it is the drawn events of the hour's beginning, half of whose
- * error is the drawing's. Regions have no profile; the 35 days before the month (29 at least) warm their usuals. Throws when months are missing.
+ * product's own features. The hour's count is the truth at 60 minutes; at 15 and 30 minutes it is the drawn events of the hour's beginning. Regions have no profile; the 35 days before the month (29 at least) warm their usuals. Throws when months are missing.
  */
 export async function evaluateMonth({ data, month, manifest, model, zones, progress = () => {}, watch = () => {} }: MonthRequest): Promise<Scores> {
 	const from = beginOf(month);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readZoneHours } from '../sample/zone-hours.ts';
 import { plottedZones } from './draw-plots.ts';
 import { evaluateMonth } from './evaluate-month.ts';
 import { svgOf } from './plot.ts';
@@ -73,15 +74,17 @@ describe('evaluate', () => {
 	});
 
 	test.skipIf(!existsSync(REAL))(
-		'beats pulse and the mean of four weeks on zones of May 2015, which it has not seen (skipped without ../shared/data)',
+		'beats pulse and the mean of four weeks on May 2015, which the champion has not seen: every fifth zone (skipped without ../shared/data)',
 		async () => {
 			const read = await readModel(CHAMPION);
-			const { all, clamped } = await evaluateMonth({ ...read, data: REAL, month: '2015-05', zones: plottedZones });
+			const zones = [...readZoneHours(REAL, ['2015-05']).keys()].sort().filter((_, index) => index % 5 === 0);
+			const { all, clamped } = await evaluateMonth({ ...read, data: REAL, month: '2015-05', zones });
 			expect(clamped).toBe(0);
 			for (const horizon of ['15', '30', '60'] as const) {
-				expect(wape(all[horizon], 'model')).toBeLessThan(0.97 * wape(all[horizon], 'pulse'));
-				expect(wape(all[horizon], 'model')).toBeLessThan(0.9 * wape(all[horizon], 'mean_of_4'));
-				expect(Math.abs(coverage(all[horizon], 'model') - 0.8)).toBeLessThan(0.05);
+				expect(wape(all[horizon], 'model')).toBeLessThan(0.95 * wape(all[horizon], 'pulse'));
+				expect(wape(all[horizon], 'model')).toBeLessThan(0.85 * wape(all[horizon], 'mean_of_4'));
+				expect(coverage(all[horizon], 'model')).toBeGreaterThan(0.77);
+				expect(coverage(all[horizon], 'model')).toBeLessThan(0.83);
 			}
 		},
 		120_000,

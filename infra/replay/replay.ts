@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { relative } from 'node:path';
 import type { Configuration } from '#control-plane/configuration.ts';
 import { mintToken } from '#control-plane/keys.ts';
 import type { EventResult } from '#schemas/event.ts';
@@ -180,6 +181,7 @@ export async function replay(options: {
 		return;
 	}
 	await product.close();
+	console.log(`its decisions again, to the cent: SURGECAST_DATA_DIR=${relative('.', configuration.dataDir)} npm run replay-decisions`);
 	finish(account, performance.now() - started);
 }
 

@@ -52,8 +52,7 @@ def quarter_of(date: str, header: dict) -> int:
 def training_rows(rows: Rows, until: int) -> Rows:
     """
     Whole hours, with four weeks behind them, whose coming hour is over by `until`. Rows inside an hour are left out: the counts are spread evenly over
-    their hour, so that the minutes behind such a row tell the hour ahead as no city's would (a model that learned from them gave 15 minutes 1 point of
-    WAPE away where an hour begins).
+    their hour, so that the minutes behind such a row tell the rest of the hour as no city's would (README.md says what that costs and gains).
     """
     quarters = rows.quarters()
     return rows.where((quarters % QUARTERS_AN_HOUR == 0) & (quarters + QUARTERS_AN_HOUR <= until) & (rows.column("history_days") >= HISTORY_DAYS_MIN))
