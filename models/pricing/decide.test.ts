@@ -244,7 +244,7 @@ describe('decide()', () => {
 		);
 	});
 
-	it('deciding twice gives the same bytes, also from a stored copy of inputs and document', () => {
+	it('deciding twice gives the same bytes, also from a stored copy of inputs and document (R10)', () => {
 		fc.assert(
 			fc.property(documents, scenes, (document, scene) => {
 				const one = inputs(scene);
@@ -323,7 +323,7 @@ describe('decide()', () => {
 		}
 	});
 
-	it('never throws and never leaves its bounds, whatever numbers come', () => {
+	it('never throws and never leaves its bounds, whatever numbers come (R1)', () => {
 		const hostile = fc.oneof(
 			fc.double(),
 			fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e308, -1e308, 5e-324, -0, 0, 2 ** 53),
@@ -403,25 +403,6 @@ describe('decide()', () => {
 			ok: true,
 			condition_errors: 2,
 		});
-	});
-
-	it('prices 200 adjustments with their conditions in a fraction of a millisecond', () => {
-		const ruleSet = compiled({
-			...DOCUMENT,
-			adjustments: Array.from({ length: limits.adjustments_max }, (_, index) =>
-				adjustment(
-					`a${index}`,
-					"region.id == 'sg-central' && features.booking_count_5min < 500",
-					index % 2 === 0 ? { add_multiplier: 0.0001 } : { multiply_price: 1.0001 },
-				),
-			),
-		});
-		const one = inputs();
-		for (let i = 0; i < 200; i++) decide(one, ruleSet);
-		const started = Date.now();
-		for (let i = 0; i < 500; i++) decide(one, ruleSet);
-		// Generous, for busy machines: it was 0.1 ms when written.
-		expect((Date.now() - started) / 500).toBeLessThan(2);
 	});
 
 	it('pricingVersion is a whole number', () => {

@@ -12,11 +12,11 @@ const tenThousandths = (value: number): bigint => {
 	return BigInt(`${sign}${whole}${fraction.padEnd(4, '0')}`);
 };
 
-describe('golden cases of decide()', () => {
+describe('golden cases of decide() (R1, R4, R5)', () => {
 	it('goldenCases() starts with the founding example and has every case once', () => {
 		const first = cases[0]?.expected as PriceOutcome;
 		expect([first.price, first.surge_multiplier, first.factors]).toEqual([15.75, 1.31, { demand: 0.45, supply: -0.12, 'rule:airport-calm': -0.02 }]);
-		expect(cases.length).toBeGreaterThanOrEqual(80);
+		expect(cases.length).toBeGreaterThanOrEqual(150);
 		expect(new Set(cases.map(({ name }) => name)).size).toBe(cases.length);
 	});
 

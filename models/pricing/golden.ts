@@ -4,11 +4,13 @@ import type { ProblemCode } from '#schemas/problem.ts';
 import { compileRuleSet } from './compile-rule-set.ts';
 import { decide } from './decide.ts';
 import adjustments from './golden/adjustments.json' with { type: 'json' };
+import combinations from './golden/combinations.json' with { type: 'json' };
 import conditions from './golden/conditions.json' with { type: 'json' };
 import founding from './golden/founding.json' with { type: 'json' };
 import hostile from './golden/hostile.json' with { type: 'json' };
 import ladder from './golden/ladder.json' with { type: 'json' };
 import money from './golden/money.json' with { type: 'json' };
+import rounding from './golden/rounding.json' with { type: 'json' };
 import scores from './golden/scores.json' with { type: 'json' };
 
 /** One worked example of pricing. Every runtime must pass all of them, to the byte. */
@@ -28,7 +30,7 @@ interface GoldenFile {
 }
 
 /** The founding example is the first. JSON has wider types than it holds: decide() is what the cases are for, so nothing is parsed here. */
-const files = [founding, scores, adjustments, money, ladder, conditions, hostile] as unknown as GoldenFile[];
+const files = [founding, scores, adjustments, combinations, money, rounding, ladder, conditions, hostile] as unknown as GoldenFile[];
 
 export function goldenCases(): GoldenCase[] {
 	return files.flatMap(({ rule_sets, cases }) =>
