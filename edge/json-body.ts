@@ -1,3 +1,4 @@
+import { limits } from '#schemas/limits.ts';
 import type { Refusal } from '#schemas/problem.ts';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
@@ -12,7 +13,7 @@ export async function jsonBody(request: Request, bytes_max: number): Promise<{ o
 	if (encoding !== null && encoding !== 'identity') return refuse('unsupported_media_type', 'A compressed body is not taken');
 	const type = headers.get('content-type');
 	if (type !== 'application/json' && !JSON_TYPE.test(type ?? ''))
-		return refuse('unsupported_media_type', `The content type must be application/json, not "${(type ?? '').slice(0, 80)}"`);
+		return refuse('unsupported_media_type', `The content type must be application/json, not "${(type ?? '').slice(0, limits.quoted_chars_max)}"`);
 	let bytes: ArrayBuffer | Uint8Array | undefined;
 	try {
 		bytes = await boundedBody(request, bytes_max);
@@ -28,17 +29,17 @@ export async function jsonBody(request: Request, bytes_max: number): Promise<{ o
 }
 
 /** The body's bytes; undefined beyond the limit, of which no more is read. @throws when the body breaks off. */
-export async function boundedBody(request: Request, bytes_max: number): Promise<ArrayBuffer | Uint8Array | undefined> {
-	const declared = request.headers.get('content-length');
+export async function boundedBody(message: Request | Response, bytes_max: number): Promise<ArrayBuffer | Uint8Array | undefined> {
+	const declared = message.headers.get('content-length');
 	if (declared !== null) {
 		if (Number(declared) > bytes_max) return undefined;
-		const bytes = await request.arrayBuffer();
+		const bytes = await message.arrayBuffer();
 		return bytes.byteLength > bytes_max ? undefined : bytes;
 	}
-	if (!request.body) return new Uint8Array();
+	if (!message.body) return new Uint8Array();
 	const chunks: Uint8Array[] = [];
 	let size = 0;
-	for await (const chunk of request.body) {
+	for await (const chunk of message.body) {
 		size += chunk.length;
 		if (size > bytes_max) return undefined;
 		chunks.push(chunk);

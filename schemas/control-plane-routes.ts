@@ -188,8 +188,11 @@ export const controlPlaneRoutes = [
 		path: '/api/v1/models',
 		role: 'author',
 		summary: 'Registers a model: multipart/form-data with manifest (JSON) and model (ONNX). Inert until it is promoted',
-		body: z.looseObject({ manifest: z.unknown(), model: z.unknown() }),
-		also: ['multipart/form-data'],
+		body: z.strictObject({
+			manifest: z.string().meta({ contentMediaType: 'application/json' }),
+			model: z.string().meta({ contentMediaType: 'application/octet-stream' }).describe(`ONNX, up to ${limits.model_bytes_max} bytes`),
+		}),
+		types: ['multipart/form-data'],
 		answers: { 201: z.strictObject({ ...modelEntry.shape, report: gateReport }) },
 		problems: ['conflict'],
 	},

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { slug } from './identifier.ts';
+import { limits } from './limits.ts';
 import { forecastAnswer, priceAnswer, priceRequest, pricesRequest } from './price.ts';
 import { problemDocument } from './problem.ts';
 import { commonRoutes, type Route } from './route.ts';
@@ -22,7 +23,7 @@ export const edgeRoutes = [
 		path: '/api/v1/prices',
 		role: 'client',
 		summary: 'Up to 100 prices; a refused one is a problem among the results',
-		body: pricesRequest,
+		body: pricesRequest.extend({ requests: z.array(priceRequest).min(1).max(limits.prices_batch_max) }),
 		answers: { 200: z.strictObject({ results: z.array(z.union([priceAnswer, problemDocument])) }) },
 		problems: ['rate_limited'],
 	},

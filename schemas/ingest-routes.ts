@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { eventInput, eventsAnswer } from './event.ts';
+import { limits } from './limits.ts';
 import { commonRoutes, type Route } from './route.ts';
 
 /** The producers' door. */
@@ -9,10 +10,10 @@ export const ingestRoutes = [
 		path: '/api/v1/events',
 		role: 'producer',
 		summary: 'One event, an array of 1 to 1,000, or as many lines of ndjson; each is answered for itself',
-		body: z.union([eventInput, z.array(eventInput).min(1).max(1000)]),
-		also: ['application/x-ndjson'],
+		body: z.union([eventInput, z.array(eventInput).min(1).max(limits.events_batch_max)]),
+		types: ['application/json', 'application/x-ndjson'],
 		answers: { 202: eventsAnswer, 207: eventsAnswer },
-		problems: ['conflict', 'rate_limited', 'unknown_region'],
+		problems: ['conflict', 'rate_limited'],
 	},
 	...commonRoutes,
 ] as const satisfies Route[];

@@ -13,14 +13,17 @@ export function parseInstant(text: string): number {
 }
 
 /** An RFC 3339 time with offset, read to milliseconds since 1970. */
-export const instant = z.string().transform((text, ctx) => {
-	const at = parseInstant(text);
-	if (Number.isNaN(at)) {
-		ctx.issues.push({ code: 'custom', message: 'must be an RFC 3339 time with an offset, like 2026-01-11T10:30:00Z', input: text });
-		return z.NEVER;
-	}
-	return at;
-});
+export const instant = z
+	.string()
+	.meta({ format: 'date-time' })
+	.transform((text, ctx) => {
+		const at = parseInstant(text);
+		if (Number.isNaN(at)) {
+			ctx.issues.push({ code: 'custom', message: 'must be an RFC 3339 time with an offset, like 2026-01-11T10:30:00Z', input: text });
+			return z.NEVER;
+		}
+		return at;
+	});
 
 /** 2026-01-11T10:30:00.250Z; whole seconds without a fraction. */
 export function formatInstant(at: number): string {

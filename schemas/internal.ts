@@ -135,5 +135,7 @@ export interface RefreshAnswer {
 	hard_ms: number;
 	/** The city's clock under --replay, else null. */
 	now: number | null;
+	/** Of the last frame taken; null before any. */
+	as_of: number | null;
 	models: ShardModels;
 }

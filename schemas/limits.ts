@@ -20,6 +20,7 @@ export const limits = {
 	tokens_verified_max: 10_000, // known tokens an isolate or process remembers until their exp
 	token_leeway_seconds: 5,
 	retry_after_seconds: 1,
+	quoted_chars_max: 80, // of a caller's own words in a refusal
 	list_limit_default: 50,
 	list_limit_max: 500,
 
@@ -54,6 +55,7 @@ export const limits = {
 	stamp_to_append_ms_max: 30 * SECOND_MS, // ingestion answers 503 rather than append later; finals rely on it
 	door_ids_max: 5_000_000, // event ids that the door recognises, the oldest forgotten first
 	ingest_waiting_max: 20_000, // events that wait for the log before the door says 503
+	log_retry_ms: MINUTE_MS, // so long after the log refused last the door calls itself ready again: without traffic nobody would find out
 	city_events_max: 1000, // remembered for one region
 	time_zones_cached_max: 1000, // zones whose offsets a process remembers; IANA has about 600 names
 	offset_days_cached: 64, // UTC days of offsets a zone; the usuals look 36 days back and an hour ahead
@@ -65,27 +67,98 @@ export const limits = {
 	frame_bytes_max: 200 * KIB,
 	confirm_ms: 10 * SECOND_MS, // every region of a partition is pushed whole at least this often
 	usual_week_ms: 60 * MINUTE_MS, // the usuals by hour of week go to the Shard no more often than this
-	checkpoint_ms: 5 * SECOND_MS,
+	checkpoint_ms: 5 * SECOND_MS, // what a kill makes the worker fold again
+	frame_envelope_bytes_max: 256, // of a frame beside its regions
+	frame_push_ms: 5 * SECOND_MS, // one push; the edge answers for its slowest Shard after 4 s
+
+	// Log and feature worker
+	log_cache_kib: 64 * KIB, // of SQLite: the last minutes of all partitions are read from memory
+	log_busy_ms: 5 * SECOND_MS, // another connection to the file (a look from outside) may hold it so long
+	log_wal_pages: 4000, // of 4 KiB: the write-ahead file is moved into the log at 16 MB
+	log_read_records_min: 16, // rows fetched at once: few at first and where records are large, so that a reading's bytes bound memory
+	log_read_records_max: 1000,
+	log_expire_records_max: 5000, // deleted in one transaction, so that appends between them wait for milliseconds
+	log_expire_ms: 60 * MINUTE_MS, // how often old records are looked for; retention is days
+	fold_read_records_max: 2000, // of a topic at once; two readings of each are in memory
+	fold_read_bytes_max: 4 * MIB,
+	fold_appends_max: 2000, // records for the log of one look: after hours of silence finals come in portions, and others get their turn
+	fold_retry_ms: 200, // after the log, the catalogue, the store or the edge was away
+	fold_sleep_ms: SECOND_MS, // the loop sleeps at most so long, so that finals come in time
+	fold_step_ms: 30 * SECOND_MS, // a step of a replay that not every Shard acknowledges by then fails
+	fold_days_kept: 31, // day blocks in the store; the usuals need 29
+	id_bucket_ms: 5 * MINUTE_MS, // event ids are forgotten by buckets of event time
+	id_slots_min: 1024, // of a bucket's hash table, 8 bytes each
+	sink_read_records_max: 1000, // decisions and snapshots in one transaction of the store
+	sink_read_bytes_max: 8 * MIB,
+	sink_retry_ms: SECOND_MS, // after the store was away; and without news
+	sink_drain_ms: 2 * SECOND_MS, // what a stop waits for the store; the rest waits in the log
+	isolates_max: 1000, // whose sequence numbers are watched for gaps; the oldest is forgotten
+	isolate_missing_max: 1000, // numbers of one isolate that may still come; more stay counted as lost
+	catalogue_read_ms: SECOND_MS, // a changed entry is known within two
+	behind_ms: 10 * SECOND_MS, // a partition that stands further before the clock is listed by readyz
+	cause_chars_max: 200, // of a failure's words
+
+	// Kafka
+	kafka_record_bytes_max: 4 * MIB, // what a topic takes; the feature worker sets aside what is larger than log_record_bytes_max
+	kafka_send_bytes_max: 900 * KIB, // one request's records of a partition: brokers refuse a batch over 1 MiB by default
+	kafka_fetch_bytes_max: MIB, // of a partition at once
+	kafka_buffer_records_max: 4000, // read ahead of a partition's reader; then the partition is paused
+	kafka_buffer_bytes_max: 8 * MIB,
+	kafka_poll_ms: 250, // the broker answers an empty fetch after this time; a seek or a pause takes hold with the next one
+	kafka_read_wait_ms: 3 * SECOND_MS, // a reader waits this long for records that the broker says it has
+	kafka_session_ms: 6 * SECOND_MS, // a member that is silent so long has lost its partitions; the least that brokers allow
+	kafka_heartbeat_ms: SECOND_MS,
+	kafka_rebuild_ms: 500, // a consumer that ended for good is built anew after this time
 
 	// Edge
 	soft_ms: 250, // a copy younger than this is served as it is
 	soft_busy_ms: 1000, // the same, told by a Shard that is asked too often
+	soft_jitter_share: 0.2, // the soft limit of an isolate is off by so much either way, so that isolates do not ask in step
 	hard_ms: 700, // an older copy waits for the Shard
+	hard_busy_ms: 2000, // the same, told by a Shard that is asked too often
 	refresh_lease_ms: 1000, // a refresh begun longer ago than this counts as dead
 	refresh_wait_ms: 50, // what a request with an old copy waits for the Shard
+	refresh_poll_ms: 4, // how often a request looks whether the question that another asks was answered
 	first_wait_ms: 500, // what a request without a copy waits for the Shard
+	shard_failed_ms: 100, // after a Shard failed twice in a row nobody of the isolate asks it for so long
+	shard_call_ms: 4 * SECOND_MS, // what one Shard may take for one call of /internal: a hung one must not hold the others' answers past their callers' 5 s
+	shard_regions_max: 10_000, // with entry, week, features and snapshot a region takes an object about 8 KB of its 128 MB
+	question_regions_max: 256, // of one question to a Shard: the answer stays below 1 MB, and the others come next
+	keys_ask_ms: SECOND_MS, // a token under an unknown key makes an isolate ask a Shard no more often than this
+	token_chars_remembered_max: 2 * KIB, // a longer token is verified each time: 10,000 remembered ones stay below 20 MB
+	rate_limit_window_ms: 10 * SECOND_MS, // RATE_LIMIT_PRICES_PER_10S
+	rate_limit_subjects_max: 10_000, // counted in one window; beyond it the first ones are forgotten
+	kv_kept_ms: 10 * SECOND_MS, // what was read from KV is used so long: KV shows changes after a minute, and a catalogue is large to parse
+	kv_failed_ms: SECOND_MS, // what could not be read from KV is not asked for again so soon
+	kv_model_ms: 10 * SECOND_MS, // one part of a model from KV; a rule set's body has first_wait_ms
+	model_error_chars_max: 1000, // of what ONNX Runtime says about a model that does not run
+	models_retry_ms: 30 * SECOND_MS, // a model that could not be opened is tried again after this time
+	stored_regions_max: 250, // in one stored value: with its usual week a region has up to 4 KB, and a value holds 2 MB
+	release_bodies_chars_max: 16 * MIB, // all rule sets of a release; an object and an isolate have 128 MB
 	refresh_regions_ms: 60 * SECOND_MS, // regions priced within this time are asked for again
 	shard_busy_per_second: 500, // refreshes a second after which a Shard asks for patience
 	copies_max: 20_000, // regions that an isolate keeps copies of
-	rule_sets_compiled_max: 200, // compiled rule sets that an isolate keeps
+	rule_sets_compiled_max: 200, // compiled rule sets that an isolate keeps, the least recently used forgotten first
+	rule_sets_compiled_chars_max: 8 * MIB, // of their documents; compiled, a character takes about four bytes
+	features_behind_ms: 30 * SECOND_MS, // a Shard that took no frame for so long (it is confirmed every 10 s) is listed by readyz
 	features_store_ms: 30 * SECOND_MS, // the Shard stores its features this often
 	usual_refresh_ms: MINUTE_MS, // a baseline's usual is computed again when older than this
 	outboxes: 8,
 	outbox_batch_ms: 50, // an open batch of decisions leaves within this time
 	outbox_takeover_ms: SECOND_MS, // an older open batch is taken over by the next request
 	outbox_batch_decisions_max: 500,
-	outbox_unsent_max: 100_000, // decisions an isolate keeps while no Outbox answers; then the oldest batch is dropped and counted
+	outbox_batch_chars_max: 600_000, // a row of an object's storage holds 2 MB, and a character may be three bytes
+	outbox_unsent_chars_max: 32 * MIB, // an isolate keeps batches of so much, about 25,000 decisions, while no Outbox takes them; then drops the oldest and counts them
+	outbox_appends_max: 8, // batches handed over at once when many wait
+	outbox_append_ms: 5 * SECOND_MS, // a longer append counts as failed; if it was applied after all, the stores keep each decision once
+	outbox_failed_ms: 500, // after a failure an isolate hands nothing over for so long
+	outbox_bytes_max: 1024 * MIB, // of one Outbox's storage, which could hold 10 GB: all eight keep 20 minutes of 5,000 decisions a second, half a day of 150
+	outbox_refused_max: 50, // batches that ingestion refused for good, kept for a human, up to 2 MB each; then the oldest is dropped and counted
+	outbox_reason_chars_max: 300, // of ingestion's words, and of its answer no more is read than
+	outbox_answer_bytes_max: 64 * KIB,
 	outbox_send_bytes_max: 4 * MIB, // one request to ingestion
+	outbox_send_batches_max: 1024, // in one request
+	outbox_send_ms: 10 * SECOND_MS, // one request to ingestion
 	outbox_retry_ms_max: 30 * SECOND_MS,
 	outbox_alarm_ms: 100,
 
@@ -104,6 +177,10 @@ export const limits = {
 	door_keep_alive_ms: 65 * SECOND_MS, // longer than the usual minute of load balancers, so that they close first
 	door_close_ms: 5 * SECOND_MS, // requests in flight at a stop may take this long
 
+	// All in one process
+	edge_watch_ms: SECOND_MS, // how often the edge is asked whether it lives
+	edge_lost_ms: 30 * SECOND_MS, // an edge that has not answered for so long ends the product; a restart takes 2 s, 10 on a busy machine
+
 	// Tokens and keys
 	token_ttl_seconds_default: 24 * 3600,
 	token_ttl_seconds_max: 366 * 24 * 3600,
@@ -121,6 +198,16 @@ export const limits = {
 	cursor_chars_max: 300,
 	regions_named_max: 20, // in one refusal
 	regions_insert: 200, // in one statement
+	manifest_bytes_max: 64 * KIB, // the sample's has 6; lists show up to list_limit_max of them
+	decisions_keep_ms: 30 * 24 * 60 * MINUTE_MS, // by the deployment clock; older ones are ClickHouse's business
+	snapshot_unused_ms: 2 * 24 * 60 * MINUTE_MS, // a snapshot younger than this stays, since decisions on their way may refer to it
+	retention_ms: 10 * MINUTE_MS, // how often old decisions and unused snapshots are deleted
+	retention_step: 500, // rows in one statement
+	retention_steps_max: 200, // of each kind at a time
+	database_connections_max: 10, // of one process, to a PostgreSQL server
+	database_connect_ms: 2 * SECOND_MS,
+	database_idle_ms: 30 * SECOND_MS,
+	database_statement_ms: 10 * SECOND_MS,
 
 	// Pricing
 	multiplier_decimals_max: 4, // multipliers are integers of 1/10000

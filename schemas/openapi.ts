@@ -2,15 +2,20 @@ import * as z from 'zod';
 import { problemDocument, problems } from './problem.ts';
 import type { Route } from './route.ts';
 
-const json = (schema: z.ZodType | string, io: 'input' | 'output') =>
-	typeof schema === 'string'
-		? { [schema]: { schema: { type: schema === 'application/json' ? 'object' : 'string' } } }
-		: { 'application/json': { schema: jsonSchema(schema, io) } };
+const NDJSON = 'application/x-ndjson';
 
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): object {
 	const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
 	return rest;
 }
+
+/** An answer that is no JSON is known by its media type alone. */
+const answerContent = (answer: z.ZodType | string) =>
+	typeof answer === 'string' ? { [answer]: { schema: { type: 'string' } } } : { 'application/json': { schema: jsonSchema(answer, 'output') } };
+
+/** Lines are JSON each; a schema could only call them a text. */
+const bodyContent = (body: z.ZodType, types: readonly string[]) =>
+	Object.fromEntries(types.map((type) => [type, { schema: type === NDJSON ? { type: 'string' } : jsonSchema(body, 'input') }]));
 
 /** The OpenAPI 3.1 document of a door, from its routes. */
 export function openapi(title: string, routes: readonly Route[]): object {
@@ -30,9 +35,7 @@ export function openapi(title: string, routes: readonly Route[]): object {
 				schema: jsonSchema(schema as z.ZodType, 'input'),
 			})),
 		];
-		const content = route.body
-			? { ...json(route.body, 'input'), ...Object.fromEntries((route.also ?? []).map((type) => [type, { schema: { type: 'string' } }])) }
-			: undefined;
+		const content = route.body && bodyContent(route.body, route.types ?? ['application/json']);
 		paths[route.path] = {
 			...paths[route.path],
 			[route.method]: {
@@ -42,7 +45,7 @@ export function openapi(title: string, routes: readonly Route[]): object {
 				...(content ? { requestBody: { required: true, content } } : {}),
 				responses: {
 					...Object.fromEntries(
-						Object.entries(route.answers).map(([status, answer]) => [status, { description: 'The answer', content: json(answer, 'output') }]),
+						Object.entries(route.answers).map(([status, answer]) => [status, { description: 'The answer', content: answerContent(answer) }]),
 					),
 					...Object.fromEntries(
 						Object.entries(refusals).map(([status, of]) => [

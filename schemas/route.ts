@@ -1,4 +1,4 @@
-import type * as z from 'zod';
+import * as z from 'zod';
 import type { ProblemCode } from './problem.ts';
 import type { Role } from './role.ts';
 
@@ -12,25 +12,27 @@ export interface Route {
 	summary: string;
 	query?: z.ZodObject;
 	body?: z.ZodType;
-	/** Media types of the body beside application/json. */
-	also?: string[];
+	/** Media types of the body; application/json when left out. */
+	types?: readonly [string, ...string[]];
 	/** By status. A string is a media type of its own (text/plain, text/html). */
 	answers: Record<number, z.ZodType | string>;
 	/** Refusals beside those that every call with a token or a body has. */
 	problems?: ProblemCode[];
 }
 
+const status = (word: string) => z.looseObject({ status: z.literal(word) });
+
 /** The four calls that every door has, without a token. */
 export const commonRoutes: Route[] = [
-	{ method: 'get', path: '/healthz', role: null, summary: 'The process lives', answers: { 200: 'application/json' } },
+	{ method: 'get', path: '/healthz', role: null, summary: 'The process lives', answers: { 200: status('ok') } },
 	{
 		method: 'get',
 		path: '/readyz',
 		role: null,
 		summary: 'Ready to serve; 503 names the cause',
-		answers: { 200: 'application/json' },
+		answers: { 200: status('ready') },
 		problems: ['unavailable'],
 	},
 	{ method: 'get', path: '/metrics', role: null, summary: 'Prometheus metrics', answers: { 200: 'text/plain' } },
-	{ method: 'get', path: '/openapi.json', role: null, summary: 'This document', answers: { 200: 'application/json' } },
+	{ method: 'get', path: '/openapi.json', role: null, summary: 'This document', answers: { 200: z.looseObject({ openapi: z.string() }) } },
 ];

@@ -8,14 +8,16 @@ import { mayCall } from '#schemas/role.ts';
 import type { Route } from '#schemas/route.ts';
 import { traceIdOf } from '#schemas/trace.ts';
 import { jsonBody } from '../json-body.ts';
+import type { OutboxStanding } from '../shard/outbox.ts';
 import { answerForecast } from './answer-forecast.ts';
 import { answerPrice, answerPrices } from './answer-prices.ts';
 import { authenticate, type Caller, knownCaller } from './authenticate.ts';
-import { askForKeys, copiesHeld, releaseHeld, shardModels } from './copies.ts';
+import { askAgain, askForKeys, copiesHeld, releaseHeld, shardsHeard } from './copies.ts';
+import { edgeBehind } from './edge-behind.ts';
 import type { PriceEnvironment } from './environment.ts';
 import { pointerFromKv } from './kv-copy.ts';
 import { countRequest, metricsText } from './metrics.ts';
-import { flushDecisions } from './outbox-batch.ts';
+import { flushDecisions, outboxStandings } from './outbox-batch.ts';
 import { rateLimit } from './rate-limit.ts';
 import { validRequest } from './valid-request.ts';
 
@@ -91,7 +93,9 @@ async function prices(call: Call): Promise<Response> {
 }
 
 async function forecast(call: Call): Promise<Response> {
-	const query = parse(forecastQuery.loose(), Object.fromEntries(new URL(call.request.url).searchParams));
+	const { url } = call.request; // with a Host header that is none it is no URL, so it is not parsed as one
+	const at = url.indexOf('?');
+	const query = parse(forecastQuery.loose(), Object.fromEntries(new URLSearchParams(at < 0 ? '' : url.slice(at))));
 	if (!query.ok) return refuse(call, invalid(query.errors));
 	const result = await answerForecast(query.value.region_id, call.env, call.ctx);
 	return 'code' in result ? refuse(call, result) : json(JSON.stringify(result));
@@ -101,22 +105,33 @@ async function ready(call: Call): Promise<Response> {
 	if (releaseHeld() === null) await askForKeys(call.env, call.ctx);
 	const release = releaseHeld();
 	if (release !== null) {
-		// What forecasts, and what of the release does not: prices go on by the predecessor or by `pulse`.
-		const models = [...shardModels()].map(([shard, { champion, canary, trouble }]) => ({ shard, champion, canary, trouble }));
-		return json(JSON.stringify({ status: 'ready', release, models }));
+		await askAgain(call.env, call.ctx);
+		const models = shardModels().map(([shard, { champion, canary, trouble }]) => ({ shard, champion, canary, trouble }));
+		return json(JSON.stringify({ status: 'ready', release, models, behind: edgeBehind(Date.now()) }));
 	}
 	const fromKv = await pointerFromKv(call.env);
 	if (fromKv) return json(JSON.stringify({ status: 'ready', release: fromKv.release, reason: 'no Shard answers; prices are tariffs from KV' }));
 	return refuse(call, { code: 'unavailable', detail: 'No release is loaded: no Shard has one and neither has KV' });
 }
 
+/** What forecasts in each Shard, and what of the release does not: prices go on by the predecessor or by `pulse`. */
+const shardModels = () => [...shardsHeard()].flatMap(([shard, { models }]) => (models ? [[shard, models] as const] : []));
+
+/** A sum over the Outboxes, by what each last said of itself. */
+const standings = (of: (standing: OutboxStanding) => number): number => [...outboxStandings().values()].reduce((sum, standing) => sum + of(standing), 0);
+
 const metrics = () =>
 	new Response(
 		metricsText({
 			surgecast_edge_release: releaseHeld() ?? 0,
 			surgecast_edge_copies: copiesHeld(),
-			surgecast_edge_shards_with_model_trouble: [...shardModels().values()].filter(({ trouble }) => trouble !== null).length,
-			surgecast_edge_model_outputs_clamped: [...shardModels().values()].reduce((sum, { clamped }) => sum + clamped, 0),
+			surgecast_edge_behind: edgeBehind(Date.now()).length,
+			surgecast_edge_behind_seconds: Math.max(0, ...edgeBehind(Date.now()).map(({ seconds }) => seconds)),
+			surgecast_edge_shards_with_model_trouble: shardModels().filter(([, { trouble }]) => trouble !== null).length,
+			surgecast_edge_model_outputs_clamped: shardModels().reduce((sum, [, { clamped }]) => sum + clamped, 0),
+			surgecast_edge_outbox_bytes: standings((standing) => standing.bytes),
+			surgecast_edge_outbox_batches_refused: standings((standing) => standing.refused),
+			surgecast_edge_outboxes_full: standings(({ taken }) => (taken ? 0 : 1)),
 		}),
 		{ headers: { 'content-type': 'text/plain; version=0.0.4' } },
 	);
@@ -162,7 +177,8 @@ function guarded(caller: Caller | 'refused' | 'no_keys', role: NonNullable<Route
 			headers: { 'www-authenticate': 'Bearer' },
 		};
 	if (caller === 'no_keys') return { refusal: { code: 'unavailable', detail: 'The keys that check tokens are not here yet' } };
-	if (!mayCall(caller.role, role)) return { refusal: { code: 'forbidden', detail: `Role "${caller.role.slice(0, 32)}" may not call this; ${role} is wanted` } };
+	if (!mayCall(caller.role, role))
+		return { refusal: { code: 'forbidden', detail: `Role "${caller.role.slice(0, limits.quoted_chars_max)}" may not call this; ${role} is wanted` } };
 	return undefined;
 }
 

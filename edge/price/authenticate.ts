@@ -46,7 +46,7 @@ export async function authenticate(header: string | null, env: PriceEnvironment,
 	if (first !== 'unknown_key') return remember(header, first, held);
 	// A new key may be in force since this isolate last asked. Once a second at most, whatever comes.
 	const now = Date.now();
-	if (now - askedForKeyAt < limits.refresh_lease_ms) return 'refused';
+	if (now - askedForKeyAt < limits.keys_ask_ms) return 'refused';
 	askedForKeyAt = now;
 	await askForKeys(env, ctx);
 	const newer = clientKeys() ?? held;
@@ -73,7 +73,7 @@ async function verify(token: string, { keys, get }: HeldKeys): Promise<Caller | 
 }
 
 function remember(header: string, judged: Caller | 'refused', by: HeldKeys): Caller | 'refused' {
-	if (judged === 'refused') return judged;
+	if (judged === 'refused' || header.length > limits.token_chars_remembered_max) return judged;
 	if (knownBy !== by) {
 		known.clear();
 		knownBy = by;

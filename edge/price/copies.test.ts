@@ -82,7 +82,7 @@ describe('copies() by age', () => {
 		expect((await isolate.price(id)).price.versions.features).toBe(2 ** 32 + 2);
 	});
 
-	it('waits 50 ms for a Shard that hangs, then prices from the copy and shows its age', async () => {
+	it('F24 waits 50 ms for a Shard that hangs, then prices from the copy and shows its age', async () => {
 		const id = await openRegion();
 		const behind: Behind = {};
 		const isolate = await coldIsolate(behind);
@@ -96,7 +96,7 @@ describe('copies() by age', () => {
 		expect(ms).toBeLessThan(limits.first_wait_ms);
 	});
 
-	it('goes down the ladder by the age of the copy while the Shard is down, and up again', async () => {
+	it('F24 goes down the ladder by the age of the copy while the Shard is down, and up again', async () => {
 		const id = await openRegion({ profile: Array(168).fill(40) });
 		const behind: Behind = {};
 		const isolate = await coldIsolate(behind);
@@ -116,7 +116,7 @@ describe('copies() by age', () => {
 		expect((await isolate.price(id)).price.status).toBe('priced');
 	});
 
-	it('asks the other shards as ever while one is down', async () => {
+	it('F24 asks the other shards as ever while one is down', async () => {
 		const [sick, well] = [await openRegion({ id: newRegion(1) }), await openRegion({ id: newRegion(2) })];
 		const behind: Behind = {};
 		const isolate = await coldIsolate(behind);
@@ -246,6 +246,16 @@ describe('copies() under load', () => {
 		);
 	});
 
+	it('keeps no more copies than its limit', async () => {
+		const ids = Array.from({ length: 30 }, () => newRegion(5));
+		await releaseEverywhere(await signedRelease(1));
+		await shardOf(ids[0]!).takeEntries(ids.map((id) => entry(id)));
+		const isolate = await coldIsolate();
+		vi.spyOn((await import('#schemas/limits.ts')).limits, 'copies_max', 'get').mockReturnValue((8 * 10) as never); // of the cold isolate's modules
+		for (const id of ids) expect((await isolate.price(id)).status).toBe(200);
+		expect((await isolate.call('GET', '/metrics', { token: null })).text).toContain('surgecast_edge_copies 10\n');
+	});
+
 	it('asks no more for regions that nobody wanted for a minute', async () => {
 		const [idle, busy] = [await openRegion({ id: newRegion(6) }), await openRegion({ id: newRegion(6), seq: 2 })];
 		const isolate = await coldIsolate();
@@ -278,7 +288,7 @@ describe('copies() without a copy', () => {
 		['fails', down],
 		['hangs', hung],
 	] as const)
-		it(`takes the tariff from KV where the Shard ${name}, flagged`, async () => {
+		it(`F24 takes the tariff from KV where the Shard ${name}, flagged`, async () => {
 			const id = newRegion();
 			await toKv([entry(id, { version: 3 })], 7);
 			const isolate = await coldIsolate({ shard: behave });
@@ -296,12 +306,84 @@ describe('copies() without a copy', () => {
 			expect((await isolate.price(newRegion(partition(id, partitions)), { background: true })).problem.code).toBe('unavailable'); // only a Shard says unknown
 		});
 
-	it('is 503 where KV is down as well, and nothing else', async () => {
+	it('F24 is 503 where KV is down as well, and nothing else', async () => {
 		for (const kv of [down, hung]) {
 			const isolate = await coldIsolate({ shard: down, kv });
 			const { result, ms } = await taken(() => isolate.price(newRegion(), { background: true }));
 			expect([result.status, result.problem.code]).toEqual([503, 'unavailable']);
 			expect(ms).toBeLessThan(4 * limits.first_wait_ms);
+		}
+	});
+
+	it('takes only a release that the control plane signed from KV, judges each once, and counts those that it refuses', async () => {
+		const errors = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+		const id = newRegion();
+		await toKv([entry(id)], 7);
+		const good = (await real.RELEASES.get('release'))!;
+		const forged = (await signedRelease(9, { key: 'stream' })).pointer;
+		const otherKind = (await signedRelease(9, { key: 'stream', kid: 'stream' })).pointer;
+		const pointer = JSON.parse(good) as typeof forged;
+		const bad = [
+			JSON.stringify(forged),
+			JSON.stringify(otherKind),
+			JSON.stringify({ ...pointer, jws: pointer.jws.replace(/\.[^.]{4}/, '.AAAA') }),
+			JSON.stringify({ ...pointer, jws: pointer.jws.slice(0, -9) }),
+			JSON.stringify({ ...pointer, jws: `${btoa('{"alg":"none"}').replaceAll('=', '')}.${pointer.jws.split('.')[1]}.` }),
+			JSON.stringify({ ...pointer, surprise: 1 }),
+			'{"jws":7}',
+			'null',
+			'{',
+			'x'.repeat(1_000_000),
+		];
+		const refusedOf = async (isolate: Awaited<ReturnType<typeof coldIsolate>>) =>
+			Number(/^surgecast_edge_kv_releases_refused_total (\d+)$/m.exec((await isolate.call('GET', '/metrics', { token: null })).text)?.[1] ?? 0);
+		for (const text of bad) {
+			await real.RELEASES.put('release', text);
+			const isolate = await coldIsolate({ shard: down });
+			for (let i = 0; i < 3; i++) {
+				const { status, problem } = await isolate.price(id);
+				expect([text.slice(0, 40), status, problem.code]).toEqual([text.slice(0, 40), 503, 'unavailable']);
+				clock(limits.kv_failed_ms);
+			}
+			expect(await refusedOf(isolate)).toBe(1);
+			expect((await isolate.call('GET', '/readyz', { token: null })).status).toBe(503);
+		}
+		expect(errors.mock.calls.filter(([line]) => String(line).includes('the release in KV is refused'))).toHaveLength(bad.length);
+		// What was taken before stays when KV has a forged one, or an older one again.
+		await real.RELEASES.put('release', good);
+		const isolate = await coldIsolate({ shard: down });
+		const verify = vi.spyOn(crypto.subtle, 'verify');
+		const older = JSON.stringify((await signedRelease(6)).pointer);
+		for (const text of [good, good, bad[0]!, older, good]) {
+			await real.RELEASES.put('release', text);
+			clock(limits.kv_kept_ms);
+			expect((await isolate.price(id)).price).toMatchObject({ status: 'tariff', versions: { release: 7 } });
+		}
+		expect(verify.mock.calls.length).toBe(5); // the client's token, and four texts that differ from the one before
+		expect(await refusedOf(isolate)).toBe(1);
+	});
+
+	it('takes no rule set and no catalogue from KV that are others than the release says, or none at all', async () => {
+		vi.spyOn(console, 'error').mockImplementation(() => undefined);
+		const id = newRegion();
+		await toKv([entry(id)]);
+		const [digest] = Object.keys((await signedRelease(1)).bodies);
+		const catalogue = `catalogue/${partition(id, partitions)}`;
+		const spoiled: [key: string, text: string][] = [
+			[`rule-set/${digest}`, JSON.stringify(ruleSet({ products: { standard_ride: { base_price: '99.00' } } }))],
+			[`rule-set/${digest}`, '{'],
+			[catalogue, '{}'],
+			[catalogue, '[null]'],
+			[catalogue, '"text"'],
+			[catalogue, '['],
+		];
+		for (const [key, text] of spoiled) {
+			const isolate = await coldIsolate({
+				shard: down,
+				kv: (asked, read) => (asked === key ? Promise.resolve().then(() => (key.startsWith('rule') ? text : JSON.parse(text))) : read()),
+			});
+			const { status, problem } = await isolate.price(id);
+			expect([key, text, status, problem.code]).toEqual([key, text, 503, 'unavailable']);
 		}
 	});
 
@@ -346,7 +428,7 @@ describe('copies() without a copy', () => {
 });
 
 describe('copies() never step back', () => {
-	it('to older features: an eviction costs the Shard its memory, not the isolate', async () => {
+	it('F25 to older features: an eviction costs the Shard its memory, not the isolate', async () => {
 		const id = await openRegion();
 		const isolate = await coldIsolate();
 		await push(id, 2, { recent_bookings: 90 });

@@ -12,13 +12,6 @@ import { count } from './metrics.ts';
 import { newerParts } from './newer-parts.ts';
 import { digestsHeld, ruleSetByDigest, takeRuleSet } from './rule-sets.ts';
 
-/** Regions of one question: the answer stays below half a megabyte. What does not fit is asked next; the least recently confirmed go first. */
-const QUESTION_REGIONS_MAX = 256;
-/** After a Shard failed twice in a row nobody asks it for so long, and requests make do with what is at hand. */
-const FAILED_MS = 100;
-/** How often a request looks whether the question that another asks has been answered. */
-const POLL_MS = 4;
-
 /** A region as this isolate knows it. */
 export interface Copy {
 	snapshot: Snapshot;
@@ -37,6 +30,8 @@ interface ShardCopies {
 	/** A lease in place of a shared promise: whoever asked may die, and awaiting another request's promise can hang for ever. 0: nobody asks. */
 	refreshing_since: number;
 	failed_at: number;
+	/** Wall clock, since when no question was answered; 0: the last one was. */
+	silent_since: number;
 	/** Questions are numbered, so that a request can tell an answer to a question that was asked after it came. */
 	asked: number;
 	answered: number;
@@ -48,6 +43,8 @@ interface ShardCopies {
 	hard_ms: number;
 	/** The city's clock under --replay. */
 	now: number | null;
+	/** Of the last frame that the Shard took; null before any. */
+	as_of: number | null;
 	models: ShardModels | null;
 }
 
@@ -57,8 +54,8 @@ let release: number | null = null;
 
 /** The release that this isolate knows of; null before the first answer of a Shard. */
 export const releaseHeld = (): number | null => release;
-/** What the Shards last said of their models, by shard. */
-export const shardModels = (): Map<number, ShardModels> => new Map([...shards].flatMap(([n, { models }]) => (models ? [[n, models]] : [])));
+/** What the Shards that this isolate asks last said of themselves, by number; `silent_since` 0: they answer. */
+export const shardsHeard = (): ReadonlyMap<number, Pick<ShardCopies, 'silent_since' | 'now' | 'as_of' | 'models'>> => shards;
 export const copiesHeld = (): number => [...shards.values()].reduce((sum, { regions }) => sum + regions.size, 0);
 
 function shardCopies(n: number): ShardCopies {
@@ -68,6 +65,7 @@ function shardCopies(n: number): ShardCopies {
 			regions: new Map(),
 			refreshing_since: 0,
 			failed_at: 0,
+			silent_since: 0,
 			asked: 0,
 			answered: 0,
 			waited_for: new Set(),
@@ -75,6 +73,7 @@ function shardCopies(n: number): ShardCopies {
 			soft_ms: limits.soft_ms,
 			hard_ms: limits.hard_ms,
 			now: null,
+			as_of: null,
 			models: null,
 		};
 		shards.set(n, held);
@@ -87,7 +86,8 @@ export function deploymentNow(regionId: string, env: PriceEnvironment): number {
 	return shards.get(partition(regionId, Number(env.PARTITIONS)))?.now ?? Date.now();
 }
 
-const mayAsk = (held: ShardCopies, now: number): boolean => now - held.refreshing_since >= limits.refresh_lease_ms && now - held.failed_at >= FAILED_MS;
+const mayAsk = (held: ShardCopies, now: number): boolean =>
+	now - held.refreshing_since >= limits.refresh_lease_ms && now - held.failed_at >= limits.shard_failed_ms;
 
 /**
  * The copy of a region that can be served without waiting, or undefined. Younger than the soft limit as it is; older ones are refreshed behind the
@@ -149,6 +149,11 @@ export async function askForKeys(env: PriceEnvironment, ctx: ExecutionContext): 
 	await ask(Math.floor(Math.random() * Number(env.PARTITIONS)), { ids: [], wait_ms: limits.first_wait_ms, env, ctx });
 }
 
+/** Asks every Shard that this isolate has to do with how it is: an isolate without requests knows old news only. */
+export async function askAgain(env: PriceEnvironment, ctx: ExecutionContext): Promise<void> {
+	await Promise.all([...shards.keys()].map((n) => ask(n, { ids: [], wait_ms: limits.refresh_wait_ms, env, ctx })));
+}
+
 /**
  * Returns when the Shard has answered a question asked after this call, when it is known to fail, or after `wait_ms`. One request of an isolate asks
  * for all; the others look at the shared data by timers of their own. Returns the number of the last question asked before.
@@ -157,16 +162,16 @@ async function ask(n: number, options: { ids: readonly string[]; wait_ms: number
 	const { ids, wait_ms, env, ctx } = options;
 	const held = shardCopies(n);
 	const since = held.asked;
-	for (const id of ids) if (held.waited_for.size < QUESTION_REGIONS_MAX) held.waited_for.add(id);
+	for (const id of ids) if (held.waited_for.size < limits.question_regions_max) held.waited_for.add(id);
 	const deadline = Date.now() + wait_ms;
-	for (let now = Date.now(); held.answered <= since && now < deadline && now - held.failed_at >= FAILED_MS; now = Date.now()) {
+	for (let now = Date.now(); held.answered <= since && now < deadline && now - held.failed_at >= limits.shard_failed_ms; now = Date.now()) {
 		if (mayAsk(held, now)) {
 			const asking = refresh(env, n);
 			ctx.waitUntil(asking);
 			await patience(asking, deadline - now);
 			break; // answered, failed, or waited long enough
 		} else {
-			await new Promise((resolve) => setTimeout(resolve, Math.min(POLL_MS, deadline - now)));
+			await new Promise((resolve) => setTimeout(resolve, Math.min(limits.refresh_poll_ms, deadline - now)));
 			// An answer under way when this request came may be young enough.
 			if (ids.length > 0 && ids.every((id) => isYoung(held, id))) break;
 		}
@@ -189,7 +194,7 @@ async function refresh(env: PriceEnvironment, n: number): Promise<void> {
 	held.waited_for = new Set();
 	const regions: RefreshQuestion['regions'] = [...waitedFor].map((id) => [id, held.regions.get(id)?.snapshot.snapshot_id ?? null]);
 	for (const [id, copy] of held.regions) {
-		if (regions.length >= QUESTION_REGIONS_MAX) break;
+		if (regions.length >= limits.question_regions_max) break;
 		if (asked_at - copy.wanted_at < limits.refresh_regions_ms && !waitedFor.has(id)) regions.push([id, copy.snapshot.snapshot_id]);
 	}
 	const question: RefreshQuestion = { regions, bodies: digestsHeld(), keys: clientKeys()?.keys.version ?? null };
@@ -198,12 +203,14 @@ async function refresh(env: PriceEnvironment, n: number): Promise<void> {
 	try {
 		const answer = JSON.parse(await once().catch(once)) as RefreshAnswer; // of our own other script, built by RefreshAnswer's type
 		take(held, answer, { asked_at, regions, copies_max: limits.copies_max / Number(env.PARTITIONS) });
-		if (held.unknown.size > QUESTION_REGIONS_MAX) held.unknown.clear();
+		if (held.unknown.size > limits.question_regions_max) held.unknown.clear();
 		for (const id of answer.unknown) held.unknown.set(id, number);
 		held.answered = Math.max(held.answered, number);
+		held.silent_since = 0;
 		count('surgecast_edge_refreshes_total', 'answered');
 	} catch (error) {
 		held.failed_at = Date.now();
+		held.silent_since ||= asked_at;
 		count('surgecast_edge_refreshes_total', 'failed');
 		console.warn(JSON.stringify({ message: 'a Shard does not answer', shard: n, error: error instanceof Error ? error.message : String(error) }));
 	} finally {
@@ -216,9 +223,10 @@ function take(held: ShardCopies, answer: RefreshAnswer, of: { asked_at: number; 
 	if (answer.pointer_keys) takeClientKeys(answer.pointer_keys);
 	for (const [digest, body] of Object.entries(answer.bodies)) takeRuleSet(digest, body);
 	if (answer.release !== null && answer.release >= (release ?? 0)) release = answer.release;
-	held.soft_ms = answer.soft_ms * (0.8 + 0.4 * Math.random()); // so that isolates do not ask in step
+	held.soft_ms = answer.soft_ms * (1 + limits.soft_jitter_share * (2 * Math.random() - 1));
 	held.hard_ms = answer.hard_ms;
 	held.models = answer.models;
+	held.as_of = answer.as_of;
 	if (answer.now !== null) held.now = Math.max(held.now ?? 0, answer.now);
 	for (const snapshot of answer.snapshots) takeSnapshot(held, snapshot, of);
 	for (const [id] of of.regions) {

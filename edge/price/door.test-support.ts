@@ -8,6 +8,7 @@ import { partition } from '#schemas/partition.ts';
 import type { PriceAnswer } from '#schemas/price.ts';
 import type { Problem } from '#schemas/problem.ts';
 import type { Region } from '#schemas/region.ts';
+import type { OutboxStanding } from '../shard/outbox.ts';
 import { clientToken, entry, frame, newRegion, partitions, signedRelease } from '../test-support.ts';
 import type { PriceEnvironment } from './environment.ts';
 
@@ -27,6 +28,8 @@ export interface Isolate {
 	/** A request through the door; what it left to waitUntil has ended when this resolves, unless `background` is asked for. */
 	call(method: string, path: string, options?: CallOptions): Promise<Called>;
 	price(regionId: string, options?: CallOptions): Promise<Called>;
+	/** From now on this is behind it. */
+	break(behind: Behind): void;
 	/** The batches that an Outbox got. */
 	batches: DecisionBatch[];
 	/** Questions that reached a Shard, by its name. */
@@ -45,7 +48,7 @@ export interface Behind {
 	/** Called for every question, instead of the Shard of that name; `ask` asks it. */
 	shard?: (name: string, ask: () => Promise<string>, question: RefreshQuestion) => Promise<string>;
 	/** Instead of storing a batch. */
-	outbox?: (name: string, body: string) => Promise<void>;
+	outbox?: (name: string, body: string) => Promise<OutboxStanding | undefined>;
 	kv?: (key: string, read: () => Promise<unknown>) => Promise<unknown>;
 	env?: Partial<PriceEnvironment>;
 }
@@ -71,8 +74,9 @@ export async function coldIsolate(behind: Behind = {}): Promise<Isolate> {
 		OUTBOX: {
 			getByName: (name: string) => ({
 				append: async (body: string) => {
-					await behind.outbox?.(name, body);
-					isolate.batches.push(JSON.parse(body) as DecisionBatch);
+					const standing = (await behind.outbox?.(name, body)) ?? { taken: true, bytes: 0, refused: 0 };
+					if (standing.taken) isolate.batches.push(JSON.parse(body) as DecisionBatch);
+					return standing;
 				},
 			}),
 		},
@@ -107,6 +111,10 @@ export async function coldIsolate(behind: Behind = {}): Promise<Isolate> {
 	return {
 		...isolate,
 		call,
+		break: (by) => {
+			Object.assign(behind, by);
+			Object.assign(environment, by.env);
+		},
 		price: (region_id, { body, ...options } = {}) =>
 			call('POST', '/api/v1/price', { ...options, body: { region_id, product_type: 'standard_ride', ...(body as object | undefined) } }),
 	};

@@ -258,16 +258,27 @@ describe('the door', () => {
 	});
 });
 
-describe('authenticate()', () => {
+describe('B9: authenticate()', () => {
+	const unsigned = (header: object) =>
+		[header, { iss: 'surgecast-local', aud: 'surgecast', sub: 'x', role: 'client', exp: 9e9 }]
+			.map((part) => btoa(JSON.stringify(part)).replaceAll('=', '').replaceAll('+', '-').replaceAll('/', '_'))
+			.join('.');
 	const spoiled: [name: string, token: () => Promise<string | null> | string | null][] = [
 		['none', () => null],
 		['another scheme', async () => `Basic ${await clientToken()}`],
 		['not a token', () => 'a.b.c'],
+		['alg none', () => `${unsigned({ alg: 'none' })}.x`],
+		['alg none without a signature', () => `${unsigned({ alg: 'none' })}.`],
+		['alg nOnE under a known kid', () => `${unsigned({ alg: 'nOnE', kid: 'test-issuer' })}.x`],
+		['no alg', () => `${unsigned({ kid: 'test-issuer' })}.x`],
+		['a key of its own in the header', () => clientToken({ key: 'edge', header: { jwk: testKeys.edge.public } as object })],
 		[
-			'alg none',
-			() =>
-				`${[{ alg: 'none' }, { iss: 'surgecast-local', aud: 'surgecast', sub: 'x', role: 'client', exp: 9e9 }].map((part) => btoa(JSON.stringify(part)).replaceAll('=', '')).join('.')}.x`,
+			'a key to fetch',
+			() => clientToken({ key: 'edge', header: { kid: 'else', jku: 'https://evil.example/jwks.json', x5u: 'https://evil.example/x' } as object }),
 		],
+		['an extension that must be understood', () => clientToken({ header: { crit: ['exp'], exp: 1 } as object }).catch(() => 'a.b.c')],
+		['claims that are no JSON', () => `${btoa('{"alg":"EdDSA","kid":"test-issuer"}').replaceAll('=', '')}.e30x.x`],
+		['a signature cut off', async () => (await clientToken()).slice(0, -4)],
 		[
 			'the public key as a secret',
 			async () =>
@@ -291,6 +302,23 @@ describe('authenticate()', () => {
 		['not yet valid', () => clientToken({ claims: { nbf: Math.floor(Date.now() / 1000) + 60 } })],
 		['100 KB', async () => `${await clientToken()}${'a'.repeat(100_000)}`],
 	];
+	it('remembers no more tokens than its limits, and none that is long', async () => {
+		const id = await openRegion();
+		const isolate = await coldIsolate();
+		vi.spyOn((await import('#schemas/limits.ts')).limits, 'tokens_verified_max', 'get').mockReturnValue(3 as never); // of the cold isolate's modules
+		const tokens = await Promise.all(Array.from({ length: 4 }, () => clientToken({ claims: { jti: crypto.randomUUID() } })));
+		const long = await clientToken({ claims: { jti: 'x'.repeat(limits.token_chars_remembered_max) } });
+		const verify = vi.spyOn(crypto.subtle, 'verify');
+		const verified = async (token: string) => {
+			const before = verify.mock.calls.length;
+			expect((await isolate.price(id, { token })).status).toBe(200);
+			return verify.mock.calls.length - before;
+		};
+		for (const token of tokens) expect(await verified(token)).toBe(1);
+		expect([await verified(tokens[3]!), await verified(tokens[1]!), await verified(tokens[0]!)]).toEqual([0, 0, 1]); // the oldest was forgotten
+		expect([await verified(long), await verified(long)]).toEqual([1, 1]);
+	});
+
 	it('answers everything wrong with a token alike, and fetches nothing', async () => {
 		const id = await openRegion();
 		const isolate = await coldIsolate();
@@ -371,7 +399,7 @@ describe('authenticate()', () => {
 						? { name: 'ECDSA', namedCurve: 'P-256' }
 						: { name: 'RSASSA-PKCS1-v1_5', modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' };
 				const pair = (await crypto.subtle.generateKey(parameters, true, ['sign', 'verify'])) as CryptoKeyPair;
-				return { alg, privateKey: pair.privateKey, jwk: { ...((await crypto.subtle.exportKey('jwk', pair.publicKey)) as JsonWebKey), kid: alg, alg } };
+				return { alg, ...pair, jwk: { ...((await crypto.subtle.exportKey('jwk', pair.publicKey)) as JsonWebKey), kid: alg, alg } };
 			}),
 		);
 		const keys = { version: 5, issuer: 'https://issuer', audience: 'prices', jwks: { keys: pairs.map(({ jwk }) => jwk as Record<string, unknown>) } };
@@ -389,5 +417,21 @@ describe('authenticate()', () => {
 			expect([alg, (await isolate.price(id, { token })).status]).toEqual([alg, 200]);
 		}
 		expect((await isolate.price(id)).status).toBe(401); // the local issuer is another one
+		// RS to HS: the public key, in every form that an attacker has it, as the secret of an HMAC.
+		const { publicKey, jwk } = pairs[1]!;
+		const spki = new Uint8Array((await crypto.subtle.exportKey('spki', publicKey)) as ArrayBuffer);
+		const base64 = btoa(String.fromCharCode(...spki));
+		const pem = `-----BEGIN PUBLIC KEY-----\n${base64.replace(/.{64}/g, '$&\n')}\n-----END PUBLIC KEY-----\n`;
+		for (const secret of [spki, new TextEncoder().encode(pem), new TextEncoder().encode(JSON.stringify(jwk)), new TextEncoder().encode(String(jwk.n))])
+			for (const alg of ['HS256', 'HS512']) {
+				const token = await new SignJWT({ role: 'client' })
+					.setProtectedHeader({ alg, kid: 'RS256' })
+					.setIssuer('https://issuer')
+					.setAudience('prices')
+					.setSubject('x')
+					.setExpirationTime('1h')
+					.sign(secret);
+				expectProblem(await isolate.price(id, { token }), 401, 'unauthenticated');
+			}
 	});
 });

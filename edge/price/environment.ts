@@ -11,6 +11,8 @@ export interface PriceEnvironment {
 	RELEASES: KVNamespace;
 	/** Shards = partitions of the log. */
 	PARTITIONS: string;
+	/** Public keys of role service, by kid: control-plane's signs the release in KV. */
+	SERVICE_JWKS: string;
 	/** Secret: keys the hash of user ids. */
 	USER_PEPPER: string;
 	/** Where objects are made when they are first asked for (wnam, enam, weur, apac, ...); unset: near the first caller. */

@@ -1,42 +1,70 @@
 import { limits } from '#schemas/limits.ts';
+import { parse } from '#schemas/parse.ts';
 import type { Region } from '#schemas/region.ts';
-import type { Release, ReleasePointer } from '#schemas/release.ts';
+import { type Release, releasePointer } from '#schemas/release.ts';
+import { openRelease } from '../open-release.ts';
 import { patience } from '../patience.ts';
+import { sha256 } from '../sha256.ts';
 import { takeClientKeys } from './client-keys.ts';
 import type { Copy } from './copies.ts';
 import type { PriceEnvironment } from './environment.ts';
+import { count } from './metrics.ts';
 import { ruleSetByDigest, takeRuleSet } from './rule-sets.ts';
 
-/** What was read is used so long: KV itself shows changes after a minute, and a catalogue is large to parse. */
-const KEPT_MS = limits.catalogue_write_ms;
-/** What could not be read is not asked for again so soon. */
-const FAILED_MS = 1000;
-
-interface Read<T> {
-	at: number;
+/** What KV gave, kept when it gives nothing any more. */
+interface Kept<T> {
 	value: T | undefined;
+	/** Wall clock, until when KV is not asked again. */
+	until: number;
 }
-let pointer: Read<Release> = { at: 0, value: undefined };
-const catalogues = new Map<number, Read<Map<string, Region>>>();
+let pointer: Kept<Release> = { value: undefined, until: 0 };
+/** The last pointer that was judged: a signature is checked once. */
+let judged = '';
+const catalogues = new Map<number, Kept<Map<string, Region>>>();
 
-const isFresh = ({ at, value }: Read<unknown>): boolean => Date.now() - at < (value === undefined ? FAILED_MS : KEPT_MS);
+/** The next state after a reading: a failed one leaves what was there, and is repeated soon. */
+const after = <T>({ value }: Kept<T>, read: T | undefined): Kept<T> =>
+	read === undefined ? { value, until: Date.now() + limits.kv_failed_ms } : { value: read, until: Date.now() + limits.kv_kept_ms };
 
-/** The release that KV has, the clients' keys beside it taken; undefined when KV does not answer or has none. */
+/**
+ * The release that KV has, or had when it last answered, the clients' keys beside it taken; undefined when it never gave one that the control plane
+ * signed.
+ */
 export async function pointerFromKv(env: PriceEnvironment): Promise<Release | undefined> {
-	if (isFresh(pointer)) return pointer.value;
-	const read = await patience(env.RELEASES.get<ReleasePointer>('release', 'json'), limits.first_wait_ms);
-	if (read) takeClientKeys(read.keys);
-	pointer = { at: Date.now(), value: read ? (JSON.parse(new TextDecoder().decode(base64url(read.jws.split('.')[1] ?? ''))) as Release) : undefined }; // written by the control plane alone
+	if (Date.now() < pointer.until) return pointer.value;
+	const text = await patience(env.RELEASES.get('release'), limits.first_wait_ms);
+	const read = text && text !== judged ? await opened(text, env) : text ? pointer.value : undefined;
+	if (text) judged = text;
+	const isOlder = read && pointer.value && read.release < pointer.value.release; // replayed, or KV's own delay
+	pointer = after(pointer, isOlder ? pointer.value : read);
 	return pointer.value;
 }
 
+/** The release of a pointer as it lies in KV; undefined, counted and logged, when it is not the control plane's. */
+async function opened(text: string, env: PriceEnvironment): Promise<Release | undefined> {
+	try {
+		const parsed = parse(releasePointer, JSON.parse(text));
+		if (!parsed.ok) throw new Error(`Cannot take the release of KV: ${parsed.errors[0]?.path} ${parsed.errors[0]?.message}`);
+		const release = await openRelease(parsed.value.jws, env);
+		takeClientKeys(parsed.value.keys);
+		return release;
+	} catch (error) {
+		count('surgecast_edge_kv_releases_refused_total');
+		console.error(JSON.stringify({ message: 'the release in KV is refused', error: error instanceof Error ? error.message : String(error) }));
+		return undefined;
+	}
+}
+
 async function catalogueFromKv(n: number, env: PriceEnvironment): Promise<Map<string, Region> | undefined> {
-	const kept = catalogues.get(n);
-	if (kept && isFresh(kept)) return kept.value;
-	const entries = await patience(env.RELEASES.get<Region[]>(`catalogue/${n}`, 'json'), limits.first_wait_ms);
-	const value = entries ? new Map(entries.map((entry) => [entry.region_id, entry])) : undefined;
-	catalogues.set(n, { at: Date.now(), value });
-	return value;
+	const kept = catalogues.get(n) ?? { value: undefined, until: 0 };
+	if (Date.now() < kept.until) return kept.value;
+	const reading = async () => {
+		const entries = await env.RELEASES.get<Region[]>(`catalogue/${n}`, 'json');
+		return entries ? new Map(entries.map((entry) => [entry.region_id, entry])) : undefined;
+	};
+	const next = after(kept, await patience(reading(), limits.first_wait_ms));
+	catalogues.set(n, next);
+	return next.value;
 }
 
 /**
@@ -55,7 +83,7 @@ export async function copiesFromKv(n: number, regionIds: readonly string[], env:
 			if (!entry || !reference) return;
 			if (!ruleSetByDigest(reference.digest)) {
 				const body = await patience(env.RELEASES.get(`rule-set/${reference.digest}`), limits.first_wait_ms);
-				if (body) takeRuleSet(reference.digest, body);
+				if (body && (await sha256(body)) === reference.digest) takeRuleSet(reference.digest, body);
 			}
 			const ruleSet = ruleSetByDigest(reference.digest);
 			if (!ruleSet) return;
@@ -77,8 +105,4 @@ export async function copiesFromKv(n: number, regionIds: readonly string[], env:
 		}),
 	);
 	return copies;
-}
-
-function base64url(text: string): Uint8Array {
-	return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0));
 }

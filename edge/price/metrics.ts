@@ -7,6 +7,7 @@ const counters = {
 	surgecast_edge_refreshes_total: { label: 'outcome', help: 'Questions to Shards by outcome' },
 	surgecast_edge_older_snapshots_total: { label: '', help: 'Snapshots refused or merged because the isolate held something newer' },
 	surgecast_edge_rule_sets_refused_total: { label: '', help: 'Rule set bodies that did not compile here' },
+	surgecast_edge_kv_releases_refused_total: { label: '', help: 'Releases in KV that the control plane did not sign, or that do not fit' },
 	surgecast_edge_decisions_total: { label: 'outcome', help: 'Decisions handed to an Outbox, kept for a later try, or dropped' },
 	surgecast_edge_condition_errors_total: { label: '', help: 'Adjustments that did not hold because something was missing' },
 } as const;

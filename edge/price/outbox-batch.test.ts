@@ -105,6 +105,26 @@ describe('addDecision()', () => {
 		expect(await metric(isolate, 'kept')).toBe(0);
 	});
 
+	it('goes to another Outbox when one is full, keeps what none takes, and tells both and what was set aside', async () => {
+		vi.spyOn(console, 'error').mockImplementation(() => undefined);
+		const id = await openRegion();
+		const behind: Behind = { outbox: async () => ({ taken: false, bytes: 1000, refused: 2 }) };
+		const isolate = await coldIsolate(behind);
+		const page = async (path: string) => (await isolate.call('GET', path, { token: null })).text;
+		const first = (await isolate.price(id)).price.decision_id;
+		expect(isolate.batches).toEqual([]);
+		expect(await metric(isolate, 'kept')).toBe(1);
+		const told = (JSON.parse(await page('/readyz')) as { behind: { what: string; cause: string }[] }).behind.filter(({ what }) => what.startsWith('outbox'));
+		expect(told.map(({ cause }) => cause)).toEqual(Array(2).fill('it is full, and takes no more decisions'));
+		const text = await page('/metrics');
+		for (const line of ['surgecast_edge_outboxes_full 2', 'surgecast_edge_outbox_batches_refused 4', 'surgecast_edge_outbox_bytes 2000'])
+			expect(text).toContain(`${line}\n`);
+		behind.outbox = async () => ({ taken: true, bytes: 10, refused: 0 });
+		vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + limits.outbox_failed_ms });
+		await isolate.price(id);
+		expect(all(isolate.batches).map(({ decision_id }) => decision_id)).toContain(first);
+	});
+
 	it('takes over the batch of a request that died, after a second', async () => {
 		const id = await openRegion();
 		const isolate = await coldIsolate();
@@ -146,10 +166,14 @@ describe('addDecision()', () => {
 		const env = { ...real, OUTBOX: { getByName: () => ({ append: () => Promise.reject(new Error('down')) }) } } as unknown as typeof real;
 		const record = { decision_id: 'd', region_id: 'r', decided_at: 0, isolate: 'i', sequence: 0, inputs: {} } as unknown as Parameters<typeof addDecision>[0];
 		const snapshot = { snapshot_id: 's' } as unknown as Parameters<typeof addDecision>[1]['snapshot'];
-		for (let i = 0; i < limits.outbox_unsent_max + 5 * limits.outbox_batch_decisions_max; i++) addDecision(record, { answer: '{}', snapshot, env, ctx });
-		await vi.waitFor(() =>
-			expect(Number(/outcome="dropped"\} (\d+)/.exec(metricsText({}))?.[1])).toBeGreaterThanOrEqual(4 * limits.outbox_batch_decisions_max),
-		);
+		const answer = JSON.stringify('x'.repeat(100_000));
+		const batches = Math.ceil(limits.outbox_unsent_chars_max / limits.outbox_batch_chars_max);
+		const a_batch = Math.ceil(limits.outbox_batch_chars_max / answer.length);
+		for (let i = 0; i < (batches + 5) * a_batch; i++) addDecision(record, { answer, snapshot, env, ctx });
+		// Five more than fit: what is on its way counts too.
+		const dropped = () => Number(/outcome="dropped"\} (\d+)/.exec(metricsText({}))?.[1]);
+		await vi.waitFor(() => expect(dropped()).toBeGreaterThanOrEqual(4 * a_batch));
+		expect(dropped()).toBeLessThanOrEqual(7 * a_batch);
 	});
 });
 

@@ -3,17 +3,9 @@ import { limits } from '#schemas/limits.ts';
 import type { Snapshot } from '#schemas/snapshot.ts';
 import { objectStub } from '../object-stub.ts';
 import { patience } from '../patience.ts';
+import type { OutboxStanding } from '../shard/outbox.ts';
 import type { PriceEnvironment } from './environment.ts';
 import { count } from './metrics.ts';
-
-/** Characters of a batch: a row of an object's storage holds 2 MB, and a character may be three bytes. */
-const BATCH_CHARS_MAX = 600_000;
-/** Batches handed over at once when many wait. */
-const SEND_BATCHES_MAX = 8;
-/** An append that takes longer counts as failed; if it was applied after all, the stores keep each decision once. */
-const APPEND_MS = 5000;
-/** After a failure nothing is sent for so long. */
-const FAILED_MS = 500;
 
 interface Batch {
 	opened_at: number;
@@ -24,52 +16,65 @@ interface Batch {
 	chars: number;
 }
 
+interface Closed {
+	body: string;
+	decisions: number;
+}
+
 let open: Batch | undefined;
 /** Batches that no Outbox took yet, oldest first. */
-const unsent: { body: string; decisions: number }[] = [];
-let unsentDecisions = 0;
+const unsent: Closed[] = [];
+/** Of those, and of what is on its way to an Outbox. */
+let chars = 0;
 let failedAt = 0;
+/** What the Outboxes last said of themselves, by number. */
+const standings = new Map<number, OutboxStanding>();
 
-function keep(batch: { body: string; decisions: number }): void {
-	unsent.push(batch);
-	unsentDecisions += batch.decisions;
-	while (unsent.length > 1 && unsentDecisions > limits.outbox_unsent_max) {
-		const { decisions } = unsent.shift()!;
-		unsentDecisions -= decisions;
-		count('surgecast_edge_decisions_total', 'dropped', decisions);
+export const outboxStandings = (): ReadonlyMap<number, OutboxStanding> => standings;
+
+/** Drops the oldest that wait, until the rest is within the limit. */
+function bound(): void {
+	while (chars > limits.outbox_unsent_chars_max) {
+		const oldest = unsent.shift();
+		if (!oldest) return;
+		chars -= oldest.body.length;
+		count('surgecast_edge_decisions_total', 'dropped', oldest.decisions);
 	}
 }
 
 function close(batch: Batch): void {
 	if (open === batch) open = undefined;
-	keep({ body: `{"decisions":[${batch.decisions.join(',')}],"snapshots":[${[...batch.snapshots.values()].join(',')}]}`, decisions: batch.decisions.length });
+	const body = `{"decisions":[${batch.decisions.join(',')}],"snapshots":[${[...batch.snapshots.values()].join(',')}]}`;
+	chars += body.length;
+	unsent.push({ body, decisions: batch.decisions.length });
+	bound();
 }
 
 /** Hands over what is closed, oldest first; what no Outbox takes waits for the next batch. */
 async function send(env: PriceEnvironment): Promise<void> {
-	if (Date.now() - failedAt < FAILED_MS) return;
-	const batches = unsent.splice(0, SEND_BATCHES_MAX);
-	for (const { decisions } of batches) unsentDecisions -= decisions;
+	if (Date.now() - failedAt < limits.outbox_failed_ms) return;
 	await Promise.all(
-		batches.map(async (batch) => {
+		unsent.splice(0, limits.outbox_appends_max).map(async (batch) => {
 			const first = Math.floor(Math.random() * limits.outboxes);
-			if ((await append(batch.body, first, env)) || (await append(batch.body, (first + 1) % limits.outboxes, env)))
+			if ((await append(batch.body, first, env)) || (await append(batch.body, (first + 1) % limits.outboxes, env))) {
+				chars -= batch.body.length;
 				return count('surgecast_edge_decisions_total', 'handed', batch.decisions);
+			}
 			failedAt = Date.now();
 			count('surgecast_edge_decisions_total', 'kept', batch.decisions);
 			console.error(JSON.stringify({ message: 'no Outbox takes a batch', decisions: batch.decisions }));
-			keep(batch);
+			unsent.unshift(batch);
+			bound();
 		}),
 	);
 }
 
 /** Whether Outbox n has stored the batch. */
 async function append(body: string, n: number, env: PriceEnvironment): Promise<boolean> {
-	const appending = async () => {
-		await objectStub(env.OUTBOX, `outbox/${n}`, env).append(body);
-		return true;
-	};
-	return (await patience(appending(), APPEND_MS)) ?? false;
+	const appending = async () => objectStub(env.OUTBOX, `outbox/${n}`, env).append(body);
+	const standing = await patience(appending(), limits.outbox_append_ms);
+	if (standing) standings.set(n, standing);
+	return standing?.taken ?? false;
 }
 
 /**
@@ -107,7 +112,7 @@ export function addDecision(
 		batch.snapshots.set(snapshot.snapshot_id, snapshotText);
 		batch.chars += snapshotText.length;
 	}
-	if (batch.decisions.length >= limits.outbox_batch_decisions_max || batch.chars >= BATCH_CHARS_MAX) {
+	if (batch.decisions.length >= limits.outbox_batch_decisions_max || batch.chars >= limits.outbox_batch_chars_max) {
 		close(batch);
 		ctx.waitUntil(send(env));
 	}

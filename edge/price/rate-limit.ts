@@ -1,7 +1,9 @@
 import { limits } from '#schemas/limits.ts';
 
-const WINDOW_MS = 10_000;
-const used = new Map<string, { window: number; count: number }>();
+const { rate_limit_window_ms: window_ms } = limits;
+/** Prices in the current window by subject, the first that came first. */
+const used = new Map<string, number>();
+let current = 0;
 
 /**
  * Counts `by` prices of a subject against its limit per 10 seconds (fixed windows, per isolate).
@@ -9,11 +11,14 @@ const used = new Map<string, { window: number; count: number }>();
  */
 export function rateLimit(subject: string, options: { by: number; per_10s: number }): number {
 	const now = Date.now();
-	const window = Math.floor(now / WINDOW_MS);
-	const entry = used.get(subject);
-	const count = entry?.window === window ? entry.count : 0;
-	if (count + options.by > options.per_10s) return Math.max(1, Math.ceil(((window + 1) * WINDOW_MS - now) / 1000));
-	if (!entry && used.size >= limits.tokens_verified_max) used.clear();
-	used.set(subject, { window, count: count + options.by });
+	const window = Math.floor(now / window_ms);
+	if (window !== current) {
+		current = window;
+		used.clear();
+	}
+	const count = (used.get(subject) ?? 0) + options.by;
+	if (count > options.per_10s) return Math.max(1, Math.ceil(((window + 1) * window_ms - now) / 1000));
+	if (used.size >= limits.rate_limit_subjects_max && !used.has(subject)) used.delete(used.keys().next().value ?? '');
+	used.set(subject, count);
 	return 0;
 }

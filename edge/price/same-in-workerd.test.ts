@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { localTime } from '#models/calendar.ts';
 import { goldenCases, goldenComparison } from '#models/pricing/golden.ts';
 
-describe('decide() in workerd', () => {
+describe('R10: decide() in workerd', () => {
 	it.each(goldenCases())('gives the same bytes: $name', (one) => {
 		const { got, wanted } = goldenComparison(one);
 		expect(got).toBe(wanted);

@@ -31,7 +31,7 @@ it('openModel() forecasts a batch and each of its rows alike, in two objects at 
 	expect(first.batch.slice(0, 2)).toEqual([31.310001373291016, 61.12000274658203]);
 	expect(first.single).toEqual(first.batch);
 	expect(second).toEqual(first);
-});
+}, 60_000); // Vite hands the .wasm over in 5 to 10 s, longer on a busy machine
 
 it('openModel() refuses bytes that are no model, and rows of another width, without harm to the next', async () => {
 	const refused = await runInDurableObject(SHARD.getByName('shard/2'), async () => {

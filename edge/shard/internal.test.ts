@@ -2,12 +2,14 @@ import { reset } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { SignJWT } from 'jose';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { FrameAnswer } from '#schemas/internal.ts';
 import { limits } from '#schemas/limits.ts';
 import { partition } from '#schemas/partition.ts';
 import { type Problem, problemDocument } from '#schemas/problem.ts';
-import { clientToken, entry, frame, newRegion, partitions, serviceToken, sha256, signedRelease, testKeys } from '../test-support.ts';
+import { clientToken, entry, frame, newRegion, partitions, serviceToken, sha256, signedRelease, testKeys, vector } from '../test-support.ts';
 import type { ShardEnvironment } from './environment.ts';
 import { internal } from './internal.ts';
+import type { ShardReport } from './shard.ts';
 
 const environment = env as unknown as ShardEnvironment;
 const door = (exports as unknown as { default: Fetcher }).default;
@@ -45,7 +47,7 @@ async function refused(answer: Promise<Response>, status: number, code: string):
 	return problem;
 }
 
-describe('internal() asks for a token of role service', () => {
+describe('F31: internal() asks for a token of role service', () => {
 	const unsigned = (header: object, claims: object) => [header, claims].map((part) => btoa(JSON.stringify(part)).replaceAll('=', '')).join('.');
 	const claims = () => ({ iss: 'surgecast-service', aud: 'surgecast', sub: 'x', role: 'service', exp: Math.floor(Date.now() / 1000) + 600 });
 	const cases: [name: string, token: () => Promise<string | null> | string | null][] = [
@@ -95,6 +97,15 @@ describe('internal() asks for a token of role service', () => {
 });
 
 describe('internal() refuses', () => {
+	it('R1 features that are no numbers', async () => {
+		const id = newRegion(0);
+		const raw = JSON.stringify({ frames: [frame(0, { seq: 1 }, { regions: [{ region_id: id, values: [0.125, ...vector().slice(1)] }] })] });
+		for (const number of ['1e400', '-1e400', '"1"', 'true', '[]'])
+			expect((await refused(call('POST', 'frames', { raw: raw.replace('0.125', number) }), 422, 'invalid')).errors?.[0]?.path).toBe(
+				'/frames/0/regions/0/values',
+			);
+	});
+
 	it.each(['frames', 'releases', 'entries'])('%s that is not JSON, does not fit, or is compressed or of another type', async (path) => {
 		await refused(call('POST', path, { raw: '{"frames":' }), 400, 'malformed_json');
 		const { errors } = await refused(call('POST', path, { body: { other: 1 } }), 422, 'invalid');
@@ -121,6 +132,9 @@ describe('internal() refuses', () => {
 	it.each([
 		['GET', 'shards/8'],
 		['GET', 'shards/'],
+		['GET', 'outboxes/8'],
+		['GET', 'outboxes/x'],
+		['GET', 'outboxes/'],
 		['GET', 'shards/-1'],
 		['GET', 'shards/1e0'],
 		['GET', 'nothing'],
@@ -176,6 +190,58 @@ describe('internal() answers', () => {
 		expect(await (await call('GET', `features/${id}`)).json()).toMatchObject({ region_id: id, version: 2 ** 32 + 2, as_of: 77 });
 	});
 
+	it('what an Outbox has', async () => {
+		await environment.OUTBOX.getByName('outbox/3').append('{}');
+		expect(await (await call('GET', 'outboxes/3')).json()).toMatchObject({ refused: 0, turned_away: 0, kept: [], bytes: expect.any(Number) });
+	});
+
+	it('a release pushed to the same shard twice at once, once', async () => {
+		const { pointer, bodies } = await signedRelease(1);
+		expect(await (await call('POST', 'releases', { body: { pointer, bodies, shards: [2, 2, 2] } })).json()).toEqual({
+			acknowledged: [{ shard: 2, release: 1 }],
+			failed: [],
+		});
+	});
+
+	it('F31 the same request again, which changes nothing', async () => {
+		const id = newRegion(1);
+		const older = await signedRelease(1);
+		const newer = await signedRelease(2);
+		const state = async () => (await call('GET', 'shards/1')).json<ShardReport>();
+		const requests: [path: string, body: object][] = [
+			['releases', { ...older, content: undefined, shards: [1] }],
+			['entries', { shard: 1, entries: [entry(id, { version: 1 })] }],
+			['frames', { frames: [frame(1, { seq: 1 }, { regions: [id], as_of: 1 })] }],
+			['releases', { ...newer, content: undefined, shards: [1] }],
+			['entries', { shard: 1, entries: [entry(id, { version: 2, frozen: true })] }],
+			['frames', { frames: [frame(1, { seq: 2 }, { regions: [id], as_of: 2 }), frame(1, { seq: 3 }, { regions: [id], as_of: 3 })] }],
+		];
+		// The bytes and the token as they were sent: whoever saw them sends them again, in order and in reverse.
+		const sent = requests.map(([path, body]) => [path, JSON.stringify(body)] as const);
+		for (const [path, raw] of sent) expect((await call('POST', path, { raw })).status).toBe(200);
+		const { refused: _, ...before } = await state();
+		expect(before).toMatchObject({ release: 2, entries: { [id]: 2 }, epoch: 1, seq: 3, as_of: 3 });
+		for (const [path, raw] of [...sent, ...sent.toReversed()]) expect((await call('POST', path, { raw })).status).toBe(200);
+		const { refused, ...after } = await state();
+		expect(after).toEqual(before);
+		expect(refused).toEqual({ frames: 6, releases: 2, entries: 0 }); // an entry that is held already is a success
+	});
+
+	it('F30 frames in reverse, and those of a worker that lost its partition, each with the pair held', async () => {
+		const id = newRegion(0);
+		await call('POST', 'entries', { body: { shard: 0, entries: [entry(id)] } });
+		const push = async (...frames: object[]) => (await (await call('POST', 'frames', { body: { frames } })).json<{ results: FrameAnswer[] }>()).results;
+		const reversed = await push(frame(0, { epoch: 2, seq: 6 }, { regions: [id], as_of: 6 }), frame(0, { epoch: 2, seq: 5 }, { regions: [id], as_of: 5 }));
+		expect(reversed.map(({ taken, epoch, seq }) => [taken, epoch, seq])).toEqual([
+			[true, 2, 6],
+			[false, 2, 6],
+		]);
+		const zombie = await push(frame(0, { epoch: 1, seq: 999 }, { regions: [id], as_of: 999 }));
+		expect(zombie).toMatchObject([{ taken: false, epoch: 2, seq: 6 }]);
+		const state = await (await call('GET', 'shards/0')).json<ShardReport>();
+		expect(state).toMatchObject({ as_of: 6, refused: { frames: 2 } });
+	});
+
 	it('KV under the names that the edge uses, to the byte', async () => {
 		const bytes = crypto.getRandomValues(new Uint8Array(5000));
 		for (const key of ['release', 'catalogue/7', `rule-set/${await sha256('a')}`, `model/${await sha256('b')}`, `manifest/${await sha256('c')}`]) {
@@ -184,7 +250,7 @@ describe('internal() answers', () => {
 		}
 	});
 
-	it('for the other shards where one fails, and 503 where that one was asked alone', async () => {
+	it('F29 for the other shards where one fails, and 503 where that one was asked alone', async () => {
 		const sick = 2;
 		const failing = { takeFrame: fail, takeRelease: fail, takeEntries: fail, state: fail };
 		async function fail(): Promise<never> {

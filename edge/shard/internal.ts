@@ -19,10 +19,8 @@ import { boundedBody, jsonBody } from '../json-body.ts';
 import { objectStub } from '../object-stub.ts';
 import { patience } from '../patience.ts';
 import type { ShardEnvironment } from './environment.ts';
-import { isService } from './service-key.ts';
+import { isService } from './is-service.ts';
 
-/** What one Shard may take for one call: a hung one must not hold the others' answers past their callers' deadline of 5 s. */
-const SHARD_CALL_MS = 4000;
 const KV_KEY = /^(release|catalogue\/\d{1,5}|(rule-set|model|manifest)\/[0-9a-f]{64})$/;
 
 class Refused extends Error {
@@ -50,9 +48,9 @@ async function answered<T>(promise: Promise<T>): Promise<T> {
 			(value) => ({ value }),
 			(error: unknown) => ({ error: reason(error) }),
 		),
-		SHARD_CALL_MS,
+		limits.shard_call_ms,
 	);
-	if (!settled) throw new Error(`no answer within ${SHARD_CALL_MS} ms`);
+	if (!settled) throw new Error(`no answer within ${limits.shard_call_ms} ms`);
 	if ('error' in settled) throw new Error(settled.error);
 	return settled.value;
 }
@@ -98,7 +96,7 @@ async function route(request: Request, env: ShardEnvironment): Promise<Response>
 			const { pointer, bodies, shards: named } = await body(request, releasesRequest);
 			const answer: ReleasesAnswer = { acknowledged: [], failed: [] };
 			await Promise.all(
-				(named ?? Array.from({ length: shards }, (_, n) => n)).map(async (n) => {
+				[...new Set(named ?? Array.from({ length: shards }, (_, n) => n))].map(async (n) => {
 					try {
 						answer.acknowledged.push({ shard: n, release: await answered(shard(n).takeRelease(pointer, bodies)) });
 					} catch (error) {
@@ -128,10 +126,16 @@ async function route(request: Request, env: ShardEnvironment): Promise<Response>
 			const n = /^\d+$/.test(rest[0] ?? '') ? Number(rest[0]) : Number.NaN;
 			return Response.json(await answeredAlone(shard(n).state(n)));
 		}
+		case 'GET outboxes': {
+			const n = /^\d+$/.test(rest[0] ?? '') ? Number(rest[0]) : Number.NaN;
+			const name = rest[0]?.slice(0, limits.quoted_chars_max);
+			if (!(n < limits.outboxes)) throw new Refused({ code: 'not_found', detail: `There is no outbox "${name}" of ${limits.outboxes}` });
+			return Response.json(await answeredAlone(objectStub(env.OUTBOX, `outbox/${n}`, env).report()));
+		}
 		case 'GET features': {
 			const regionId = rest[0] ?? '';
 			const features = await answeredAlone(shard(partition(regionId, shards)).features(regionId));
-			if (!features) throw new Refused({ code: 'unknown_region', detail: `The edge has no region "${regionId.slice(0, 64)}"` });
+			if (!features) throw new Refused({ code: 'unknown_region', detail: `The edge has no region "${regionId.slice(0, limits.quoted_chars_max)}"` });
 			return Response.json(features);
 		}
 		case 'PUT kv':
@@ -190,6 +194,6 @@ async function tryModel({ model, rows }: TryModelRequest): Promise<TryModelAnswe
 			await session.close();
 		}
 	} catch (error) {
-		return { error: reason(error).slice(0, 1000) };
+		return { error: reason(error).slice(0, limits.model_error_chars_max) };
 	}
 }

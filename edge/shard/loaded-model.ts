@@ -3,12 +3,14 @@ import { modelInput } from '#models/forecast/model-input.ts';
 import { pulse } from '#models/forecast/pulse.ts';
 import type { FeatureVector } from '#schemas/feature.ts';
 import type { Forecast } from '#schemas/forecast.ts';
+import { limits } from '#schemas/limits.ts';
 import { type ModelManifest, modelManifest } from '#schemas/model-manifest.ts';
 import { parse } from '#schemas/parse.ts';
 import type { ModelReference } from '#schemas/release.ts';
+import { patience } from '../patience.ts';
+import { sha256 } from '../sha256.ts';
 import type { ShardEnvironment } from './environment.ts';
 import type { OpenModel } from './inference.ts';
-import { sha256 } from './sha256.ts';
 
 /** A model of a release, open in this object. */
 export interface LoadedModel {
@@ -19,13 +21,25 @@ export interface LoadedModel {
 
 /**
  * Fetches a model and its manifest from KV by their digests, checks both, and opens a session: ONNX Runtime is loaded with the first.
- * @throws when a part is missing or another one than its digest says, or does not open; the message says which.
+ * @throws when a part is missing or another one than its digest says, too large, or does not open; the message says which.
  */
 export async function loadModel(reference: ModelReference, env: Pick<ShardEnvironment, 'RELEASES'>): Promise<LoadedModel> {
 	const { name, version, digest, manifest: manifestDigest } = reference;
 	const refuse = (what: string) => new Error(`Cannot load model ${name}@${version}: ${what}`);
-	const [bytes, text] = await Promise.all([env.RELEASES.get(`model/${digest}`, 'arrayBuffer'), env.RELEASES.get(`manifest/${manifestDigest}`)]);
-	if (bytes === null || text === null) throw refuse(`KV does not have its ${bytes === null ? 'file' : 'manifest'}`);
+	const fromKv = async <T>(part: string, reading: Promise<T | null>): Promise<T> => {
+		const read = await patience(
+			reading.then((value) => ({ value })),
+			limits.kv_model_ms,
+		);
+		if (!read) throw refuse(`KV did not give its ${part} within ${limits.kv_model_ms} ms`);
+		if (read.value === null) throw refuse(`KV does not have its ${part}`);
+		return read.value;
+	};
+	const [bytes, text] = await Promise.all([
+		fromKv('file', env.RELEASES.get(`model/${digest}`, 'arrayBuffer')),
+		fromKv('manifest', env.RELEASES.get(`manifest/${manifestDigest}`)),
+	]);
+	if (bytes.byteLength > limits.model_bytes_max) throw refuse(`its file has ${bytes.byteLength} bytes, at most ${limits.model_bytes_max} are wanted`);
 	if ((await sha256(bytes)) !== digest) throw refuse('its file is another one');
 	if ((await sha256(text)) !== manifestDigest) throw refuse('its manifest is another one');
 	const parsed = parse(modelManifest, JSON.parse(text));

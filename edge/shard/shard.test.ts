@@ -39,11 +39,12 @@ const refusal = (shard: Stub, call: (instance: Shard) => Promise<unknown>): Prom
 
 afterEach(async () => {
 	vi.useRealTimers();
+	vi.restoreAllMocks();
 	await reset();
 });
 
 describe('takeFrame()', () => {
-	it('takes a frame only if its (epoch, seq) is greater, and a refusal names the pair held', async () => {
+	it('F30 takes a frame only if its (epoch, seq) is greater, and a refusal names the pair held', async () => {
 		const shard = await openShard(['a']);
 		const take = async (epoch: number, seq: number) => {
 			const { taken, epoch: heldEpoch, seq: heldSeq } = await shard.takeFrame(frame(0, { epoch, seq }, { regions: ['a'] }));
@@ -56,7 +57,7 @@ describe('takeFrame()', () => {
 		expect(await take(2, 7)).toEqual([true, 2, 7]);
 		expect(await take(3, 1)).toEqual([true, 3, 1]);
 		expect(await take(2, 8)).toEqual([false, 3, 1]);
-		expect((await shard.state(0)).refused).toEqual({ frames: 4, releases: 0 });
+		expect((await shard.state(0)).refused).toEqual({ frames: 4, releases: 0, entries: 0 });
 		expect((await snapshotOf(shard, 'a')).features?.version).toBe(3 * 2 ** 32 + 1);
 	});
 
@@ -102,10 +103,20 @@ describe('takeEntries()', () => {
 		expect((await snapshotOf(shard, 'a')).region).toMatchObject({ name: 'six', frozen: true, version: 6 });
 		expect((await shard.state(0)).entries).toEqual({ a: 6 });
 	});
+
+	it('takes no new region beyond its limit, names it, and takes the rest', async () => {
+		const shard = await openShard(['a'], ['b']);
+		vi.spyOn(limits, 'shard_regions_max', 'get').mockReturnValue(3 as never);
+		const given = [entry('c'), entry('d'), entry('a', { version: 2, frozen: true }), entry('e')];
+		expect(await refusal(shard, (o) => o.takeEntries(given))).toMatch('Cannot take region "d" and 1 more: the shard has 3 regions already');
+		expect(await shard.state(0)).toMatchObject({ entries: { a: 2, b: 1, c: 1 }, refused: { entries: 2 } });
+		await evictDurableObject(shard);
+		expect((await shard.state(0)).entries).toEqual({ a: 2, b: 1, c: 1 });
+	});
 });
 
 describe('takeRelease()', () => {
-	it('refuses a bad signature, another kid and a body that is not of its digest; the release held stays whole', async () => {
+	it('F31 refuses a bad signature, another kid and a body that is not of its digest; the release held stays whole', async () => {
 		const shard = await openShard(['a']);
 		const forged = await signedRelease(2, { key: 'stream' });
 		const wrongKid = await signedRelease(2, { key: 'stream', kid: 'stream' });
@@ -121,7 +132,7 @@ describe('takeRelease()', () => {
 		expect((await snapshotOf(shard, 'a')).release).toBe(1);
 	});
 
-	it('refuses an older number by naming the one held, and takes the same again', async () => {
+	it('F31 refuses an older number by naming the one held, and takes the same again', async () => {
 		const shard = await openShard(['a']);
 		const seven = await signedRelease(7);
 		expect(await shard.takeRelease(seven.pointer, seven.bodies)).toBe(7);
@@ -147,6 +158,50 @@ describe('takeRelease()', () => {
 		expect(answer.bodies).toEqual({ [digest]: bodies[digest] });
 		const again = await signedRelease(3, { ruleSets: [document] });
 		expect(await shard.takeRelease(again.pointer, {})).toBe(3); // held
+	});
+
+	it('refuses another release of the number held: memory and storage stay one', async () => {
+		const shard = await openShard(['a']);
+		const two = await signedRelease(2);
+		await shard.takeRelease(two.pointer, two.bodies);
+		const other = await signedRelease(2, { ruleSets: [ruleSet({ currency: 'USD' })] });
+		expect(await refusal(shard, (o) => o.takeRelease(other.pointer, other.bodies))).toMatch('another one of this number is in force');
+		const before = await snapshotOf(shard, 'a');
+		await evictDurableObject(shard);
+		expect((await snapshotOf(shard, 'a')).rule_set).toEqual(before.rule_set);
+		expect((await ask(shard, [['a', null]])).bodies).toEqual(two.bodies);
+	});
+
+	it('refuses rule sets beyond the limit of their characters', async () => {
+		const shard = await openShard(['a']);
+		const { pointer, bodies } = await signedRelease(2, { ruleSets: [ruleSet(), ruleSet({ name: 'other' })] });
+		vi.spyOn(limits, 'release_bodies_chars_max', 'get').mockReturnValue(400 as never);
+		expect(await refusal(shard, (o) => o.takeRelease(pointer, bodies))).toMatch(/its rule sets have \d+ characters, at most 400 are wanted/);
+		expect((await shard.state(0)).refused.releases).toBe(1);
+		vi.restoreAllMocks();
+		expect(await shard.takeRelease(pointer, bodies)).toBe(2);
+	});
+
+	it('stores a release whole or not at all', async () => {
+		const shard = await openShard(['a']);
+		const two = await signedRelease(2, { ruleSets: [ruleSet({ currency: 'USD' })] });
+		const failed = await runInDurableObject(shard, async (instance: Shard, state) => {
+			const { sql } = state.storage;
+			// The bodies are written by then, the pointer is not.
+			sql.exec("CREATE TRIGGER dies BEFORE INSERT ON value BEGIN SELECT RAISE(ABORT, 'the disk is full'); END");
+			const said = await instance.takeRelease(two.pointer, two.bodies).then(
+				() => 'taken',
+				(error: unknown) => String(error),
+			);
+			sql.exec('DROP TRIGGER dies');
+			return said;
+		});
+		expect(failed).toMatch('the disk is full');
+		const before = await ask(shard, [['a', null]]);
+		expect(before.release).toBe(1);
+		await evictDurableObject(shard);
+		expect(await ask(shard, [['a', null]])).toMatchObject({ release: 1, bodies: before.bodies });
+		expect(await shard.takeRelease(two.pointer, two.bodies)).toBe(2);
 	});
 
 	it('keeps the newer clients keys', async () => {
@@ -281,7 +336,7 @@ describe('features()', () => {
 	});
 });
 
-describe('an eviction', () => {
+describe('F25: an eviction', () => {
 	for (const [how, lose] of [
 		['evictDurableObject()', (shard: Stub) => evictDurableObject(shard)],
 		['abortAllDurableObjects()', () => abortAllDurableObjects()],
@@ -330,7 +385,54 @@ describe('an eviction', () => {
 		expect(await shard.state(0)).toMatchObject({ epoch: 1, seq: 2, as_of: 5000 });
 	});
 
-	it('applies a write once, whatever the writer does after a reset', async () => {
+	it('between any two frames leaves features at most 40 s older, and loses no entry, freeze or release', async () => {
+		const shard = newShard();
+		const start = Date.now();
+		vi.useFakeTimers({ toFake: ['Date'], now: start });
+		const [one, two] = [await signedRelease(1), await signedRelease(2)];
+		await shard.takeRelease(one.pointer, one.bodies);
+		await evictDurableObject(shard);
+		await shard.takeEntries([entry('a')]);
+		await evictDurableObject(shard);
+		const ages: number[] = [];
+		for (let step = 1; step <= 24; step++) {
+			const as_of = start + step * limits.confirm_ms;
+			vi.setSystemTime(as_of);
+			expect(await shard.takeFrame(frame(0, { seq: step }, { as_of, regions: ['a'], whole: true }))).toMatchObject({ taken: true, seq: step });
+			if (step === 12) await shard.takeEntries([entry('a', { version: 2, frozen: true })]);
+			if (step === 18) await shard.takeRelease(two.pointer, two.bodies);
+			await evictDurableObject(shard);
+			const snapshot = await snapshotOf(shard, 'a');
+			expect(snapshot).toMatchObject({ region: { frozen: step >= 12 }, release: step >= 18 ? 2 : 1 });
+			// The oldest that anybody sees: just before the next frame.
+			ages.push(as_of + limits.confirm_ms - snapshot.features!.as_of);
+		}
+		expect(Math.max(...ages)).toBeLessThanOrEqual(limits.features_store_ms + limits.confirm_ms);
+		expect(Math.max(...ages)).toBeGreaterThan(limits.confirm_ms); // it does lose some
+	});
+
+	it.each<[what: string, write: (shard: Stub) => Promise<unknown>, once: object]>([
+		['entries', (shard) => shard.takeEntries([entry('a', { version: 2, frozen: true })]), { entries: { a: 2 } }],
+		['a frame', (shard) => shard.takeFrame(frame(0, { epoch: 2, seq: 7 }, { as_of: 7, regions: ['a'] })), { epoch: 2, seq: 7, as_of: 7 }],
+		['a release', async (shard) => signedRelease(2).then(({ pointer, bodies }) => shard.takeRelease(pointer, bodies)), { release: 2 }],
+	])('F26 during the write of %s: it is applied once, however often it is repeated', async (_, write, once) => {
+		const shard = await openShard(['a']);
+		// The caller cannot know whether it was applied before the reset.
+		const [answer] = await Promise.allSettled([write(shard), abortAllDurableObjects()]);
+		expect(['fulfilled', 'rejected']).toContain(answer?.status);
+		const again = SHARD.get(shard.id);
+		await write(again);
+		const state = await again.state(0);
+		expect(state).toMatchObject(once);
+		const snapshot = await snapshotOf(again, 'a');
+		await write(again);
+		const { refused: _r, ...before } = state;
+		const { refused: _s, ...after } = await again.state(0);
+		expect(after).toEqual(before);
+		expect(await snapshotOf(again, 'a')).toEqual(snapshot);
+	});
+
+	it('F26 applies a frame once, whatever the writer does after a reset', async () => {
 		const shard = await openShard(['a']);
 		const write = frame(0, { seq: 8 }, { regions: ['a'] });
 		await shard.takeFrame(write);

@@ -1,47 +1,19 @@
 import { DurableObject } from 'cloudflare:workers';
 import { pulse } from '#models/forecast/pulse.ts';
 import { usualAt, usualForecast } from '#models/forecast/usual.ts';
-import type { FeatureVector } from '#schemas/feature.ts';
-import type { Forecast } from '#schemas/forecast.ts';
 import type { Frame, FrameAnswer, RefreshAnswer, RefreshQuestion, RegionFeatures, ShardModels, ShardState } from '#schemas/internal.ts';
 import { limits } from '#schemas/limits.ts';
 import type { Region } from '#schemas/region.ts';
-import type { ModelReference, Release, ReleasePointer } from '#schemas/release.ts';
+import type { Release, ReleasePointer } from '#schemas/release.ts';
 import type { Snapshot } from '#schemas/snapshot.ts';
+import { openRelease } from '../open-release.ts';
 import { patience } from '../patience.ts';
+import { sha256 } from '../sha256.ts';
 import type { ShardEnvironment } from './environment.ts';
-import { forecastRows, type LoadedModel, loadModel } from './loaded-model.ts';
-import { sha256 } from './sha256.ts';
-import { openRelease } from './signed-release.ts';
+import type { HeldFeatures } from './held-features.ts';
+import { ModelsInForce, type Prepared } from './models-in-force.ts';
+import { ShardStorage, type StoredRegion } from './shard-storage.ts';
 
-interface RegionFeaturesHeld {
-	version: number;
-	as_of: number;
-	values: FeatureVector;
-	busy_drivers: number | null;
-	forecasts: { champion: Forecast; canary: Forecast | null };
-}
-/** The models of a release that are open here. */
-interface Models {
-	champion: LoadedModel | undefined;
-	canary: LoadedModel | undefined;
-	shadows: LoadedModel[];
-	/** Why a model of the release is not among them; then its predecessor is, or none. */
-	trouble: string | null;
-}
-/** Models ready to be used, and what they say of the features that were held. */
-interface Prepared {
-	models: Models;
-	forecasts: Map<string, [version: number, RegionFeaturesHeld['forecasts']]>;
-}
-const NO_MODELS: Models = { champion: undefined, canary: undefined, shadows: [], trouble: null };
-type StoredRegion = [region_id: string, version: number, as_of: number, values: FeatureVector, busy_drivers: number | null, usual_week: number[] | null];
-/** The last frame whose features are stored. */
-interface StoredFrame {
-	epoch: number;
-	seq: number;
-	now: number | null;
-}
 interface Built {
 	snapshot: Snapshot;
 	/** Ready to be joined into an answer. */
@@ -52,17 +24,9 @@ interface Built {
 
 /** Refusals of this life of the object, beside what the reconciler compares. */
 export interface ShardReport extends ShardState {
-	refused: { frames: number; releases: number };
+	refused: { frames: number; releases: number; entries: number };
 	models: ShardModels;
 }
-
-/** Regions in one stored value: with its usual week a region has up to 4 KB, and a value of an object's storage 2 MB at most. */
-const STORED_REGIONS = 250;
-
-/** A model that could not be opened is tried again after this time. */
-const MODELS_RETRY_MS = 30_000;
-
-const byPulse = (values: FeatureVector) => ({ champion: pulse(values), canary: null });
 
 const versionOf = (epoch: number, seq: number): number => epoch * 2 ** 32 + seq;
 
@@ -73,8 +37,8 @@ const versionOf = (epoch: number, seq: number): number => epoch * 2 ** 32 + seq;
  */
 export class Shard extends DurableObject<ShardEnvironment> {
 	readonly #entries = new Map<string, Region>();
-	readonly #bodies = new Map<string, string>();
-	readonly #features = new Map<string, RegionFeaturesHeld>();
+	#bodies = new Map<string, string>();
+	readonly #features = new Map<string, HeldFeatures>();
 	readonly #usualWeeks = new Map<string, number[]>();
 	readonly #built = new Map<string, Built>();
 	#pointer: ReleasePointer | undefined;
@@ -83,6 +47,8 @@ export class Shard extends DurableObject<ShardEnvironment> {
 	#seq = 0;
 	/** The city's clock under --replay. */
 	#now: number | null = null;
+	/** Of the last frame taken. */
+	#asOf: number | null = null;
 	/** Memory was lost and a whole frame has not come yet. */
 	#wholeWanted = true;
 	#storedAt = Date.now();
@@ -90,97 +56,106 @@ export class Shard extends DurableObject<ShardEnvironment> {
 	readonly #life = crypto.randomUUID().slice(0, 13);
 	#snapshots = 0;
 	#asked = { second: 0, count: 0, before: 0 };
-	readonly #refused = { frames: 0, releases: 0 };
-	#models = NO_MODELS;
-	/** The release whose models are wanted by the last attempt, and when it began: a failed one is tried again. */
-	#modelsTried = { release: 0, at: 0 };
-	/** Model outputs that left their declared range, in this life. */
-	#clamped = 0;
+	readonly #refused = { frames: 0, releases: 0, entries: 0 };
+	readonly #storage: ShardStorage;
+	readonly #models: ModelsInForce;
 
 	constructor(ctx: DurableObjectState, env: ShardEnvironment) {
 		super(ctx, env);
-		ctx.storage.sql.exec(
-			`CREATE TABLE IF NOT EXISTS entry (region_id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
-			 CREATE TABLE IF NOT EXISTS rule_set (digest TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
-			 CREATE TABLE IF NOT EXISTS features (part INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
-			 CREATE TABLE IF NOT EXISTS value (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT`,
-		);
+		this.#storage = new ShardStorage(ctx.storage);
+		this.#models = new ModelsInForce(ctx, { env, features: this.#features, changed: (regionId) => this.#built.delete(regionId) });
 		this.#hydrate();
-		// `pulse` forecasts until they are there: no price waits for ONNX Runtime.
-		if (this.#release) ctx.waitUntil(this.#fetchModels());
+		if (this.#release) ctx.waitUntil(this.#openModels(this.#release));
 	}
 
-	/** Takes the catalogue entries that are newer than those held; an older one is a success that changes nothing. Stored when this returns. */
+	/**
+	 * Takes the catalogue entries that are newer than those held; an older one is a success that changes nothing. Stored when this returns.
+	 * @throws for new regions beyond the limit, when all others are taken.
+	 */
 	async takeEntries(entries: Region[]): Promise<void> {
+		const beyond: string[] = [];
 		for (const entry of entries) {
-			if (entry.version <= (this.#entries.get(entry.region_id)?.version ?? 0)) continue;
-			this.ctx.storage.sql.exec('INSERT OR REPLACE INTO entry (region_id, body) VALUES (?, ?)', entry.region_id, JSON.stringify(entry));
-			this.#entries.set(entry.region_id, entry);
-			this.#built.delete(entry.region_id);
+			const id = entry.region_id;
+			const held = this.#entries.get(id);
+			if (held && entry.version <= held.version) continue;
+			if (!held && this.#entries.size >= limits.shard_regions_max) {
+				beyond.push(id);
+				continue;
+			}
+			this.#storage.putEntry(entry);
+			this.#entries.set(id, entry);
+			this.#built.delete(id);
 		}
+		if (beyond.length === 0) return;
+		this.#refused.entries += beyond.length;
+		const others = beyond.length > 1 ? ` and ${beyond.length - 1} more` : '';
+		throw new Error(`Cannot take region "${beyond[0]}"${others}: the shard has ${limits.shard_regions_max} regions already; more PARTITIONS are wanted`);
 	}
 
 	/**
 	 * Takes a release that is newer than the one held, whole or not at all: every rule set's body must be at hand (pushed, held, or in KV).
 	 * Newer clients' keys are taken with the same or a newer release. Returns the number now in force. Stored when this returns.
-	 * @throws on a bad signature or a missing body; then the release held stays in force.
+	 * @throws on a bad signature, a missing body, or another release of the number held; then that one stays in force.
 	 */
 	async takeRelease(pointer: ReleasePointer, bodies: Record<string, string>): Promise<number> {
-		let opened: { release: Release; found: (readonly [digest: string, body: string])[] };
+		let opened: { release: Release; found: Map<string, string> };
 		try {
 			opened = await this.#open(pointer, bodies);
 		} catch (error) {
-			this.#refused.releases += 1;
-			console.warn(JSON.stringify({ message: 'a release is refused', held: this.#release?.release ?? null, error: String(error) }));
-			throw error;
+			throw this.#refusedRelease(error);
 		}
 		const { release, found } = opened;
 		// The forecasts are there before the swap, unless that takes too long; then they follow it.
-		const preparing = release.release > (this.#release?.release ?? 0) ? this.#prepareModels(release) : undefined;
+		const preparing = release.release > (this.#release?.release ?? 0) ? this.#models.prepare(release) : undefined;
 		const prepared = preparing && (await patience(preparing, limits.release_push_ms));
 		// Others ran while this waited: compare only now.
 		const held = this.#release?.release ?? 0;
 		if (release.release < held) {
 			this.#refused.releases += 1;
-			if (preparing) this.ctx.waitUntil(preparing.then(({ models }) => this.#closeUnused(models)));
+			if (preparing) this.ctx.waitUntil(preparing.then((late) => this.#models.drop(late)));
 			return held;
 		}
-		const wanted = found.map(([digest]) => digest);
+		// Immutable: a number that is given twice (a control plane restored from a backup) must not leave memory and storage apart.
+		if (release.release === held && JSON.stringify(release) !== JSON.stringify(this.#release))
+			throw this.#refusedRelease(new Error(`Cannot take release ${held}: another one of this number is in force; a greater number is wanted`));
 		const keys = this.#pointer && this.#pointer.keys.version > pointer.keys.version ? this.#pointer.keys : pointer.keys;
 		const next: ReleasePointer = { jws: pointer.jws, keys };
-		this.ctx.storage.transactionSync(() => {
-			const { sql } = this.ctx.storage;
-			for (const [digest, body] of found) if (!this.#bodies.has(digest)) sql.exec('INSERT OR REPLACE INTO rule_set (digest, body) VALUES (?, ?)', digest, body);
-			for (const digest of this.#bodies.keys()) if (!wanted.includes(digest)) sql.exec('DELETE FROM rule_set WHERE digest = ?', digest);
-			this.#store('release', { pointer: next, release });
-		});
-		this.#bodies.clear();
-		for (const [digest, body] of found) this.#bodies.set(digest, body);
+		this.#storage.putRelease({ pointer: next, release }, found);
+		this.#bodies = found;
 		this.#pointer = next;
 		if (release.release > held) {
 			this.#release = release;
 			this.#built.clear();
-			if (prepared) this.#useModels(prepared);
-			else if (preparing) this.ctx.waitUntil(preparing.then((late) => (this.#release === release ? this.#useModels(late) : this.#closeUnused(late.models))));
+			if (prepared) this.#models.use(prepared);
+			else if (preparing) this.ctx.waitUntil(preparing.then((late) => this.#useOrDrop(release, late)));
 		}
 		return release.release;
+	}
+
+	#refusedRelease(error: unknown): unknown {
+		this.#refused.releases += 1;
+		console.warn(JSON.stringify({ message: 'a release is refused', held: this.#release?.release ?? null, error: String(error) }));
+		return error;
 	}
 
 	/** The release of a pointer, its signature checked, and the bodies of its rule sets: held, pushed or from KV, their digests checked. */
 	async #open(pointer: ReleasePointer, bodies: Record<string, string>) {
 		const release = await openRelease(pointer.jws, this.env);
+		const refuse = (what: string) => new Error(`Cannot take release ${release.release}: ${what}`);
 		const digests = [...new Set(Object.values(release.rule_sets).map((ruleSet) => ruleSet.digest))];
 		const found = await Promise.all(
 			digests.map(async (digest) => {
 				const held = this.#bodies.get(digest);
 				if (held !== undefined) return [digest, held] as const;
-				const body = bodies[digest] ?? (await this.env.RELEASES.get(`rule-set/${digest}`));
-				if (body === null) throw new Error(`Cannot take release ${release.release}: nobody has the body of rule set ${digest}`);
-				if ((await sha256(body)) !== digest) throw new Error(`Cannot take release ${release.release}: the body of rule set ${digest} is another one`);
+				const body = bodies[digest] ?? (await patience(this.env.RELEASES.get(`rule-set/${digest}`), limits.first_wait_ms));
+				if (typeof body !== 'string') throw refuse(`nobody has the body of rule set ${digest}`);
+				if ((await sha256(body)) !== digest) throw refuse(`the body of rule set ${digest} is another one`);
 				return [digest, body] as const;
 			}),
 		);
-		return { release, found };
+		const chars = found.reduce((sum, [, body]) => sum + body.length, 0);
+		if (chars > limits.release_bodies_chars_max) throw refuse(`its rule sets have ${chars} characters, at most ${limits.release_bodies_chars_max} are wanted`);
+		return { release, found: new Map(found) };
 	}
 
 	/** Takes a frame whose (epoch, seq) is greater than the pair held, and forecasts its regions. A refusal names the pair held. */
@@ -194,15 +169,9 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			unknown,
 		});
 		const isOld = () => frame.epoch < this.#epoch || (frame.epoch === this.#epoch && frame.seq <= this.#seq);
-		const models = this.#models;
-		const forecasts = isOld()
-			? []
-			: await this.#forecast(
-					frame.regions.map(({ values }) => values),
-					models,
-				);
+		const forecasts = isOld() ? undefined : await this.#models.forecast(frame.regions.map(({ values }) => values));
 		// Others may have come while the models ran.
-		if (isOld()) {
+		if (!forecasts || isOld()) {
 			this.#refused.frames += 1;
 			return answer(false);
 		}
@@ -210,6 +179,7 @@ export class Shard extends DurableObject<ShardEnvironment> {
 		this.#epoch = frame.epoch;
 		this.#seq = frame.seq;
 		this.#now = frame.now;
+		this.#asOf = frame.as_of;
 		if (frame.whole) this.#wholeWanted = false;
 		const version = versionOf(frame.epoch, frame.seq);
 		const unknown: string[] = [];
@@ -219,11 +189,11 @@ export class Shard extends DurableObject<ShardEnvironment> {
 				continue;
 			}
 			if (usual_week) this.#usualWeeks.set(region_id, usual_week);
-			this.#features.set(region_id, { version, as_of: frame.as_of, values, busy_drivers, forecasts: forecasts[index] ?? byPulse(values) });
+			this.#features.set(region_id, { version, as_of: frame.as_of, values, busy_drivers, forecasts: forecasts.made[index]! }); // one for each region
 			this.#built.delete(region_id);
 		}
-		if (models !== this.#models) this.ctx.waitUntil(this.#forecastAgain());
-		if (this.#models.trouble !== null && frame.whole && Date.now() - this.#modelsTried.at > MODELS_RETRY_MS) this.ctx.waitUntil(this.#fetchModels());
+		this.#models.settle(forecasts.by);
+		if (frame.whole && this.#release && this.#models.retryIsDue()) this.ctx.waitUntil(this.#openModels(this.#release));
 		if (isNewEpoch || Date.now() - this.#storedAt >= limits.features_store_ms) this.#storeFeatures();
 		return answer(true, unknown);
 	}
@@ -250,7 +220,7 @@ export class Shard extends DurableObject<ShardEnvironment> {
 		const busy = this.#isBusy();
 		// Under a city clock that runs sixty times a second faster a copy is never fresh.
 		const soft_ms = this.#now !== null ? 0 : busy ? limits.soft_busy_ms : limits.soft_ms;
-		const hard_ms = this.#now !== null ? 0 : busy ? 2 * limits.soft_busy_ms : limits.hard_ms;
+		const hard_ms = this.#now !== null ? 0 : busy ? limits.hard_busy_ms : limits.hard_ms;
 		const rest: Omit<RefreshAnswer, 'snapshots'> = {
 			release: this.#release?.release ?? null,
 			...(keys && keys.version !== question.keys ? { pointer_keys: keys } : {}),
@@ -259,7 +229,8 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			soft_ms,
 			hard_ms,
 			now: this.#now,
-			models: this.#modelsReport(),
+			as_of: this.#asOf,
+			models: this.#models.report(),
 		};
 		return `{"snapshots":[${snapshots.join(',')}],${JSON.stringify(rest).slice(1)}`;
 	}
@@ -280,122 +251,21 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			entries: Object.fromEntries([...this.#entries].map(([id, entry]) => [id, entry.version])),
 			epoch: this.#epoch,
 			seq: this.#seq,
-			as_of: [...this.#features.values()].reduce<number | null>((latest, { as_of }) => Math.max(latest ?? 0, as_of), null),
+			as_of: this.#asOf,
 			refused: { ...this.#refused },
-			models: this.#modelsReport(),
+			models: this.#models.report(),
 		};
-	}
-
-	#modelsReport(): ShardModels {
-		const named = (model: LoadedModel | undefined) => (model ? `${model.reference.name}@${model.reference.version}` : null);
-		const { champion, canary, shadows, trouble } = this.#models;
-		return { champion: named(champion), canary: named(canary), shadows: shadows.map((shadow) => named(shadow) ?? ''), trouble, clamped: this.#clamped };
-	}
-
-	/** The forecasts of these features by every model of the release, a run each. */
-	async #forecast(rows: readonly FeatureVector[], { champion, canary, shadows }: Models): Promise<RegionFeaturesHeld['forecasts'][]> {
-		const by = async (model: LoadedModel | undefined) => {
-			const { forecasts, clamped } = await forecastRows(model, rows);
-			this.#clamped += clamped;
-			return forecasts;
-		};
-		try {
-			const first = await by(champion);
-			const second = canary ? await by(canary) : [];
-			// Shadows run on everything and price nothing: what they would cost and whether they hold is seen before they are promoted.
-			for (const shadow of shadows) await by(shadow);
-			return rows.map((values, index) => ({ champion: first[index] ?? pulse(values), canary: second[index] ?? null }));
-		} catch (error) {
-			this.#models = { ...this.#models, trouble: `a run failed: ${error instanceof Error ? error.message : String(error)}` };
-			console.error(JSON.stringify({ message: 'a model does not run', error: this.#models.trouble }));
-			return rows.map(byPulse);
-		}
-	}
-
-	/** The models of a release, opened; one that fails leaves its predecessor. With them the forecasts of what is held. Never throws. */
-	async #prepareModels({ release, models }: Release): Promise<Prepared> {
-		this.#modelsTried = { release, at: Date.now() };
-		const before = this.#models;
-		const open = [before.champion, before.canary, ...before.shadows].filter((model) => model !== undefined);
-		const troubles: string[] = [];
-		const opened = async (reference: ModelReference | null): Promise<LoadedModel | undefined> => {
-			if (!reference) return undefined;
-			const held = open.find((model) => model.reference.digest === reference.digest && model.reference.manifest === reference.manifest);
-			if (held) return held;
-			try {
-				return await loadModel(reference, this.env);
-			} catch (error) {
-				troubles.push(error instanceof Error ? error.message : String(error));
-				return undefined;
-			}
-		};
-		const champion = await opened(models.champion);
-		const canary = await opened(models.canary);
-		const shadows: LoadedModel[] = [];
-		for (const reference of models.shadows) {
-			const shadow = await opened(reference);
-			if (shadow) shadows.push(shadow);
-		}
-		const next: Models = {
-			champion: champion ?? (models.champion ? before.champion : undefined),
-			canary: canary ?? (models.canary ? before.canary : undefined),
-			shadows,
-			trouble: troubles.length > 0 ? troubles.join('; ') : null,
-		};
-		for (const trouble of troubles) console.error(JSON.stringify({ message: 'a model is not in force', release, error: trouble }));
-		const rows = [...this.#features];
-		const forecasts = await this.#forecast(
-			rows.map(([, { values }]) => values),
-			next,
-		);
-		return { models: next, forecasts: new Map(rows.flatMap(([id, { version }], index) => (forecasts[index] ? [[id, [version, forecasts[index]]]] : []))) };
-	}
-
-	#useModels({ models, forecasts }: Prepared): void {
-		const before = this.#models;
-		this.#models = models;
-		for (const [id, [version, made]] of forecasts) {
-			const held = this.#features.get(id);
-			if (held?.version === version) held.forecasts = made;
-		}
-		this.#built.clear();
-		this.#closeUnused(before);
-		if (before !== models) this.ctx.waitUntil(this.#forecastAgain());
-	}
-
-	/** Ends the sessions of models that are no longer in force, or never came to be. */
-	#closeUnused({ champion, canary, shadows }: Models): void {
-		const kept = new Set([this.#models.champion, this.#models.canary, ...this.#models.shadows]);
-		for (const model of [champion, canary, ...shadows]) if (model && !kept.has(model)) this.ctx.waitUntil(model.session.close());
-	}
-
-	/** Forecasts once more what was forecast by models that are no longer in force: frames that came while others were opened. */
-	async #forecastAgain(): Promise<void> {
-		const models = this.#models;
-		const wanted = models.champion ? `${models.champion.reference.name}@${models.champion.reference.version}` : 'pulse';
-		const rows = [...this.#features].filter(([, { forecasts }]) => forecasts.champion.model !== wanted && !forecasts.champion.out_of_domain);
-		if (rows.length === 0) return;
-		const forecasts = await this.#forecast(
-			rows.map(([, { values }]) => values),
-			models,
-		);
-		if (models !== this.#models) return; // whoever changed them does it
-		for (const [index, [id, row]] of rows.entries()) {
-			const held = this.#features.get(id);
-			const made = forecasts[index];
-			if (held?.version !== row.version || !made) continue;
-			held.forecasts = made;
-			this.#built.delete(id);
-		}
 	}
 
 	/** Opens the models of the release in force: after an eviction, and again when one failed. */
-	async #fetchModels(): Promise<void> {
-		const release = this.#release;
-		if (!release) return;
-		const prepared = await this.#prepareModels(release);
-		if (this.#release === release) this.#useModels(prepared);
-		else this.#closeUnused(prepared.models);
+	async #openModels(release: Release): Promise<void> {
+		this.#useOrDrop(release, await this.#models.prepare(release));
+	}
+
+	/** Others may have taken another release while these were prepared. */
+	#useOrDrop(release: Release, prepared: Prepared): void {
+		if (this.#release === release) this.#models.use(prepared);
+		else this.#models.drop(prepared);
 	}
 
 	#clock(): number {
@@ -437,50 +307,30 @@ export class Shard extends DurableObject<ShardEnvironment> {
 		return built;
 	}
 
-	#store(name: string, value: unknown): void {
-		this.ctx.storage.sql.exec('INSERT OR REPLACE INTO value (name, body) VALUES (?, ?)', name, JSON.stringify(value));
-	}
-
 	#storeFeatures(): void {
 		this.#storedAt = Date.now();
 		const regions = [...this.#features].map(
 			([id, { version, as_of, values, busy_drivers }]): StoredRegion => [id, version, as_of, values, busy_drivers, this.#usualWeeks.get(id) ?? null],
 		);
-		this.ctx.storage.transactionSync(() => {
-			const { sql } = this.ctx.storage;
-			sql.exec('DELETE FROM features');
-			for (let part = 0; part * STORED_REGIONS < regions.length; part++) {
-				const own = regions.slice(part * STORED_REGIONS, (part + 1) * STORED_REGIONS);
-				sql.exec('INSERT INTO features (part, body) VALUES (?, ?)', part, JSON.stringify(own));
-			}
-			this.#store('frame', { epoch: this.#epoch, seq: this.#seq, now: this.#now } satisfies StoredFrame);
-		});
+		this.#storage.putFeatures(regions, { epoch: this.#epoch, seq: this.#seq, now: this.#now, stored_at: this.#storedAt });
 	}
 
 	#hydrate(): void {
-		const { sql } = this.ctx.storage;
-		for (const { body } of sql.exec<{ body: string }>('SELECT body FROM entry')) {
-			const entry = JSON.parse(body) as Region;
-			this.#entries.set(entry.region_id, entry);
-		}
-		for (const { digest, body } of sql.exec<{ digest: string; body: string }>('SELECT digest, body FROM rule_set')) this.#bodies.set(digest, body);
-		for (const { name, body } of sql.exec<{ name: string; body: string }>('SELECT name, body FROM value')) {
-			if (name === 'release') {
-				const stored = JSON.parse(body) as { pointer: ReleasePointer; release: Release };
-				this.#pointer = stored.pointer;
-				this.#release = stored.release;
-			} else if (name === 'frame') {
-				const stored = JSON.parse(body) as StoredFrame;
-				this.#epoch = stored.epoch;
-				this.#seq = stored.seq;
-				this.#now = stored.now;
-			}
-		}
-		for (const { body } of sql.exec<{ body: string }>('SELECT body FROM features')) {
-			for (const [id, version, as_of, values, busy_drivers, week] of JSON.parse(body) as StoredRegion[]) {
-				this.#features.set(id, { version, as_of, values, busy_drivers, forecasts: byPulse(values) });
-				if (week) this.#usualWeeks.set(id, week);
-			}
+		for (const entry of this.#storage.entries()) this.#entries.set(entry.region_id, entry);
+		this.#bodies = this.#storage.ruleSets();
+		const stored = this.#storage.release();
+		this.#pointer = stored?.pointer;
+		this.#release = stored?.release;
+		const frame = this.#storage.frame();
+		if (!frame) return;
+		this.#epoch = frame.epoch;
+		this.#seq = frame.seq;
+		this.#now = frame.now;
+		this.#storedAt = frame.stored_at;
+		for (const [id, version, as_of, values, busy_drivers, week] of this.#storage.regions()) {
+			this.#features.set(id, { version, as_of, values, busy_drivers, forecasts: { champion: pulse(values), canary: null } });
+			this.#asOf = Math.max(this.#asOf ?? 0, as_of);
+			if (week) this.#usualWeeks.set(id, week);
 		}
 	}
 }

@@ -8,7 +8,7 @@ import { localJwks, mintToken, openKeys, serviceJwks, serviceToken, signText } f
 import { featureNames } from '#schemas/feature.ts';
 import { partition } from '#schemas/partition.ts';
 import { bundle, folder, scripts, wasmFiles } from '../bundle.ts';
-import { freePort } from '../instance.ts';
+import { freePort } from '../free-port.ts';
 import { sampleRuleSets } from '../sample/rule-sets.ts';
 import type { BenchResult } from './bench-result.ts';
 import { type Load, load } from './load.ts';
@@ -70,7 +70,7 @@ const config :Workerd.Config = (
 );
 const price :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed ${quoted(embed(join(folder('price'), 'worker.js')))})], compatibilityDate = "2026-10-01",
-  bindings = [ ${texts(['PARTITIONS', 'AUTH_ISSUER', 'AUTH_AUDIENCE', 'USER_PEPPER'])},
+  bindings = [ ${texts(['PARTITIONS', 'AUTH_ISSUER', 'AUTH_AUDIENCE', 'SERVICE_JWKS', 'USER_PEPPER'])},
     (name = "SHARD", durableObjectNamespace = (className = "Shard", serviceName = "shard")), (name = "OUTBOX", durableObjectNamespace = (className = "Outbox", serviceName = "shard")),
     (name = "INTERNAL", service = "shard"), (name = "RELEASES", kvNamespace = "kv") ],
 );

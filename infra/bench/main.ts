@@ -3,6 +3,10 @@ import type { BenchResult } from './bench-result.ts';
 
 const benches: Record<string, { what: string; load: () => Promise<{ bench: (args: string[]) => Promise<BenchResult> }> }> = {
 	edge: { what: 'prices of the two built Workers in plain workerd beside a JSON echo Worker of the same bytes', load: () => import('./edge.ts') },
+	forecast: {
+		what: "runs of the sample's champion beside pulse, opening it, and a cold Shard until it forecasts, in plain workerd",
+		load: () => import('./forecast.ts'),
+	},
 	decide: { what: 'nanoseconds a decision in Node, with 0, 20 and 200 adjustments', load: () => import('./decide.ts') },
 	stream: { what: 'events a CPU-second through fold and checkpoint; from the POST of an event to a price that reflects it', load: () => import('./stream.ts') },
 };
