@@ -3,7 +3,6 @@ import { edgeRoutes } from '#schemas/edge-routes.ts';
 import { ingestRoutes } from '#schemas/ingest-routes.ts';
 import type { ClientKeys } from '#schemas/release.ts';
 import type { Authenticate } from './authenticate.ts';
-import { readCurrentRelease } from './database/releases.ts';
 import { docsHeaders, docsPage } from './docs-page.ts';
 import { createDoor, type DoorApp, type Handler, type Handlers } from './door.ts';
 import { decisionHandlers } from './handlers/decisions.ts';
@@ -15,6 +14,7 @@ import { releaseHandlers } from './handlers/releases.ts';
 import { replayHandlers } from './handlers/replay-decisions.ts';
 import { ruleSetHandlers } from './handlers/rule-sets.ts';
 import type { Metrics } from './metrics.ts';
+import { createReadiness } from './readiness.ts';
 
 interface AppOptions extends Parts {
 	authenticate: Authenticate;
@@ -48,7 +48,8 @@ export function createApp({ authenticate, metrics, clientKeys, ...parts }: AppOp
 		handlers,
 		authenticate,
 		metrics,
-		readiness: async () => ((await readCurrentRelease(parts.connection)) ? null : 'There is no release yet.'),
+		readiness: createReadiness(parts),
+		behind: () => parts.reconciler.behind(),
 		rawBodies: ['POST /api/v1/rule-sets', 'POST /api/v1/models'],
 		internal: { routes: controlPlaneInternalRoutes, handlers: replayHandlers(parts) as Record<string, Handler> },
 	});

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { importJWK, type JSONWebKeySet, SignJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createAuthenticate } from './authenticate.ts';
 import { type Keys, localJwks, mintToken, openKeys, serviceJwks, serviceToken } from './keys.ts';
 
@@ -14,6 +14,7 @@ beforeAll(() => {
 	keys = openKeys(dir);
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
+afterEach(() => vi.restoreAllMocks());
 
 const local = () => createAuthenticate({ clients: { issuer: 'surgecast-local', audience: 'surgecast', jwks: jwksOnce() }, serviceJwks: serviceJwks(keys) });
 const jwksOnce = () => {
@@ -48,14 +49,15 @@ describe('createAuthenticate()', () => {
 		expect(await authenticate(`Bearer ${await forge({ role: 'service', iss: 'surgecast-service' })}`)).toBeNull();
 	});
 
-	it('allows 5 seconds of leeway and no more, for remembered tokens too', async () => {
+	it('B9: allows 5 seconds of leeway and no more, expired or not yet valid, for remembered tokens too', async () => {
 		const authenticate = local();
 		expect(await authenticate(`Bearer ${await forge({ exp: now() - 3 })}`)).not.toBeNull();
 		expect(await authenticate(`Bearer ${await forge({ exp: now() - 7 })}`)).toBeNull();
 		expect(await authenticate(`Bearer ${await forge({ nbf: now() + 60 })}`)).toBeNull();
 	});
 
-	it('refuses everything else, and never throws', async () => {
+	it('B9: refuses everything else, never throws and never fetches', async () => {
+		const fetching = vi.spyOn(globalThis, 'fetch');
 		const authenticate = local();
 		const good = await forge({});
 		const [head, body, signature] = good.split('.') as [string, string, string];
@@ -88,6 +90,27 @@ describe('createAuthenticate()', () => {
 			`Bearer ${await forge({}, { header: { kid: 'unknown' } })}`,
 		];
 		for (const header of bad) expect(await authenticate(header), header?.slice(0, 80)).toBeNull();
+		expect(fetching).not.toHaveBeenCalled();
+	});
+
+	it('B9: takes no public RSA key for an HMAC secret, and no header that brings its own key', async () => {
+		const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+		const jwks = { keys: [{ ...rsa.publicKey.export({ format: 'jwk' }), kid: 'r', alg: 'RS256' }] } as JSONWebKeySet;
+		const issuer = 'https://issuer.example';
+		const authenticate = createAuthenticate({ clients: { issuer, audience: 'surgecast', jwks: () => jwks }, serviceJwks: serviceJwks(keys) });
+		const claims = { iss: issuer, aud: 'surgecast', sub: 'me', role: 'admin', exp: now() + 60 };
+		const fetching = vi.spyOn(globalThis, 'fetch');
+		for (const secret of [rsa.publicKey.export({ type: 'spki', format: 'pem' }), JSON.stringify(jwks.keys[0])])
+			expect(await authenticate(`Bearer ${await new SignJWT(claims).setProtectedHeader({ alg: 'HS256', kid: 'r' }).sign(Buffer.from(secret))}`)).toBeNull();
+		const own = generateKeyPairSync('ed25519');
+		for (const header of [
+			{ jwk: own.publicKey.export({ format: 'jwk' }) as { kty: string } },
+			{ jku: 'http://127.0.0.1:1/keys' },
+			{ x5u: 'http://127.0.0.1:1/keys' },
+		])
+			expect(await authenticate(`Bearer ${await new SignJWT(claims).setProtectedHeader({ alg: 'EdDSA', ...header }).sign(own.privateKey)}`)).toBeNull();
+		expect(await authenticate(`Bearer ${await new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: 'r' }).sign(rsa.privateKey)}`)).not.toBeNull();
+		expect(fetching).not.toHaveBeenCalled();
 	});
 
 	it('takes EdDSA, ES256 and RS256 of an external issuer, and drops what a withdrawn key signed', async () => {

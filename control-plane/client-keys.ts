@@ -1,6 +1,7 @@
 import type { JSONWebKeySet } from 'jose';
 import * as z from 'zod';
 import { limits } from '#schemas/limits.ts';
+import { boundedText } from './bounded-text.ts';
 
 /** Public members only: whatever else an issuer publishes (or leaks) goes no further. */
 const publicKey = z.object({
@@ -25,9 +26,9 @@ const usable = ({ kty, crv, use }: z.output<typeof publicKey>): boolean =>
 export async function fetchJwks(url: string): Promise<JSONWebKeySet> {
 	const response = await fetch(url, { signal: AbortSignal.timeout(limits.jwks_fetch_ms), redirect: 'error', headers: { accept: 'application/json' } });
 	if (!response.ok) throw new Error(`Cannot fetch the keys of "${url}": status ${response.status}`);
-	const text = await response.text();
-	if (text.length > limits.jwks_bytes_max)
-		throw new Error(`Cannot fetch the keys of "${url}": ${text.length} characters, wanted up to ${limits.jwks_bytes_max}`);
+	const text = await boundedText(response, limits.jwks_bytes_max).catch((cause: Error) => {
+		throw new Error(`Cannot fetch the keys of "${url}": ${cause.message}`, { cause });
+	});
 	const { keys } = z.object({ keys: z.array(z.unknown()) }).parse(JSON.parse(text));
 	const good = keys.flatMap((key) => {
 		const parsed = publicKey.safeParse(key);

@@ -384,10 +384,12 @@ describe('models', () => {
 	const models = async () => (await viewer('releases/current')).json.models;
 
 	it('refuses what is no model, names why, and lists nothing of it', async () => {
-		refused(await register({ other: 'x' }), 422, 'invalid', '/manifest');
+		refused(await register({}), 422, 'invalid');
+		refused(await register({ manifest: manifest(), model: file, other: 'x' }), 422, 'invalid', '/other');
 		refused(await register({ manifest: manifest() }), 422, 'invalid', '/model');
 		refused(await register({ model: file }), 422, 'invalid', '/manifest');
 		refused(await register({ manifest: '{', model: file }), 422, 'invalid', '/manifest');
+		refused(await register({ manifest: manifest({ code_revision: 'x'.repeat(limits.manifest_bytes_max) }), model: file }), 422, 'invalid', '/manifest');
 		refused(await register({ manifest: manifest(), model: new Uint8Array() }), 422, 'invalid', '/model');
 		refused(await register({ manifest: manifest(), model: new Uint8Array([8, 9, 10, 12]) }), 422, 'invalid', '/manifest/digest');
 		refused(await register({ manifest: manifest({ inputs: ['rainfall'] }), model: file }), 422, 'invalid', '/manifest/inputs/0');

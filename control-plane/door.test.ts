@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { limits } from '#schemas/limits.ts';
@@ -27,7 +28,15 @@ const routes = [
 		query: z.strictObject({ n: z.string().regex(/^\d+$/).default('1') }),
 		answers: { 200: thing },
 	},
-	{ method: 'post', path: '/lines', role: 'producer', summary: 'Lines', body: z.unknown(), also: ['application/x-ndjson'], answers: { 202: thing } },
+	{
+		method: 'post',
+		path: '/lines',
+		role: 'producer',
+		summary: 'Lines',
+		body: z.unknown(),
+		types: ['application/json', 'application/x-ndjson'],
+		answers: { 202: thing },
+	},
 	{ method: 'post', path: '/fail', role: 'admin', summary: 'Fails', answers: { 200: thing } },
 	{ method: 'post', path: '/later', role: 'admin', summary: 'Later', answers: { 200: thing } },
 	{ method: 'post', path: '/slow', role: 'admin', summary: 'Slow', answers: { 200: thing } },
@@ -112,34 +121,34 @@ describe('createDoor()', () => {
 		expect(pulled).toBeLessThan(2000);
 	});
 
-	it('refuses by announced and by counted length', async () => {
+	it('B1: refuses by announced and by counted length, before parsing', async () => {
 		await refused(put('{}', { headers: { 'content-length': String(limits.body_bytes_max + 1) } }), 413, 'too_large');
 		await refused(put(JSON.stringify({ name: 'x'.repeat(limits.body_bytes_max), size: 1 })), 413, 'too_large');
 		await refused(put(' '.repeat(limits.body_bytes_max + 1)), 413, 'too_large');
 	});
 
 	it.each<[string, RequestInit['body'], Record<string, string>, number, string, string?]>([
-		['malformed', '{"name":', {}, 400, 'malformed_json'],
-		['empty', '', {}, 400, 'malformed_json'],
-		['not UTF-8', new Uint8Array([0x22, 0xff, 0x22]), {}, 400, 'malformed_json'],
-		['NaN', '{"name":"x","size":NaN}', {}, 400, 'malformed_json'],
-		['30,000 levels deep', '['.repeat(30_000) + ']'.repeat(30_000), {}, 422, 'invalid', ''],
-		['30,000 objects deep', `${'{"a":'.repeat(30_000)}1${'}'.repeat(30_000)}`, {}, 422, 'invalid', ''],
-		['__proto__', '{"name":"x","size":1,"__proto__":{"admin":true}}', {}, 422, 'invalid', '/__proto__'],
-		['__proto__ within', '{"name":"x","size":1,"inner":{"ok":true,"__proto__":{}}}', {}, 422, 'invalid', '/inner/__proto__'],
-		['constructor', '{"name":"x","size":1,"constructor":{"prototype":{}}}', {}, 422, 'invalid', '/constructor'],
-		['1e400', '{"name":"x","size":1,"weight":1e400}', {}, 422, 'invalid', '/weight'],
-		['beyond 2^53', '{"name":"x","size":9007199254740993}', {}, 422, 'invalid', '/size'],
-		['a lone surrogate', '{"name":"\\ud800","size":1}', {}, 422, 'invalid', '/name'],
+		['B3 malformed', '{"name":', {}, 400, 'malformed_json'],
+		['B3 empty', '', {}, 400, 'malformed_json'],
+		['B3 not UTF-8', new Uint8Array([0x22, 0xff, 0x22]), {}, 400, 'malformed_json'],
+		['B3 NaN', '{"name":"x","size":NaN}', {}, 400, 'malformed_json'],
+		['B1 30,000 levels deep', '['.repeat(30_000) + ']'.repeat(30_000), {}, 422, 'invalid', ''],
+		['B1 30,000 objects deep', `${'{"a":'.repeat(30_000)}1${'}'.repeat(30_000)}`, {}, 422, 'invalid', ''],
+		['B2 __proto__', '{"name":"x","size":1,"__proto__":{"admin":true}}', {}, 422, 'invalid', '/__proto__'],
+		['B2 __proto__ within', '{"name":"x","size":1,"inner":{"ok":true,"__proto__":{}}}', {}, 422, 'invalid', '/inner/__proto__'],
+		['B2 constructor', '{"name":"x","size":1,"constructor":{"prototype":{}}}', {}, 422, 'invalid', '/constructor'],
+		['B4 1e400', '{"name":"x","size":1,"weight":1e400}', {}, 422, 'invalid', '/weight'],
+		['B4 beyond 2^53', '{"name":"x","size":9007199254740993}', {}, 422, 'invalid', '/size'],
+		['B4 a lone surrogate', '{"name":"\\ud800","size":1}', {}, 422, 'invalid', '/name'],
 		['an unknown field with a slash', '{"name":"x","size":1,"a/b~c":1}', {}, 422, 'invalid', '/a~1b~0c'],
-		['64 KB of text', JSON.stringify({ name: 'x'.repeat(65_536), size: 1 }), {}, 422, 'invalid', '/name'],
+		['B4 64 KB of text', JSON.stringify({ name: 'x'.repeat(65_536), size: 1 }), {}, 422, 'invalid', '/name'],
 		['null', 'null', {}, 422, 'invalid', ''],
 		['a list', '[]', {}, 422, 'invalid', ''],
-		['gzip', '{}', { 'content-encoding': 'gzip' }, 415, 'unsupported_media_type'],
+		['B1 a gzip bomb', gzipSync(Buffer.alloc(10_000_000)), { 'content-encoding': 'gzip' }, 415, 'unsupported_media_type'],
 		['two encodings', '{}', { 'content-encoding': 'identity, br' }, 415, 'unsupported_media_type'],
-		['text', '{}', { 'content-type': 'text/plain' }, 415, 'unsupported_media_type'],
-		['a form', '{}', { 'content-type': 'multipart/form-data; boundary=x' }, 415, 'unsupported_media_type'],
-		['no type', '{}', { 'content-type': '' }, 415, 'unsupported_media_type'],
+		['B3 text', '{}', { 'content-type': 'text/plain' }, 415, 'unsupported_media_type'],
+		['B3 a form', '{}', { 'content-type': 'multipart/form-data; boundary=x' }, 415, 'unsupported_media_type'],
+		['B3 no type', '{}', { 'content-type': '' }, 415, 'unsupported_media_type'],
 	])('refuses a body that is %s', async (_, raw, headers, status, code, path) => {
 		const document = await refused(put(raw, { headers }), status, code);
 		if (path !== undefined) expect(document.errors?.map((error) => error.path)).toContain(path);
@@ -259,11 +268,60 @@ describe('serveDoor()', () => {
 		expect(await raw(port, 'GET http://[ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 .*application\/problem\+json/s);
 	});
 
-	it('closes connections that never say anything', async () => {
-		served = await serveDoor(app, { host: '127.0.0.1', port: 0, silentMs: 100 });
-		const silent = connect(served.port, '127.0.0.1');
+	it('B7: closes connections that never say anything', async () => {
+		served = await serveDoor(app, { host: '127.0.0.1', port: 0, headersMs: 100 });
+		const silent = connect(served.port, '127.0.0.1').resume();
 		await once(silent, 'close');
 		expect((await fetch(`${served.url}/healthz`)).status).toBe(200);
+	});
+
+	it('B7: cuts off headers and bodies that come too slowly, byte by byte, with a 408 that is a problem', async () => {
+		served = await serveDoor(app, { host: '127.0.0.1', port: 0, headersMs: 300, requestMs: 600 });
+		const { port } = served;
+		const drip = async (start: string): Promise<{ answer: string; ms: number }> => {
+			const began = performance.now();
+			const socket = connect(port, '127.0.0.1');
+			let answer = '';
+			socket.on('data', (chunk) => {
+				answer += chunk.toString();
+			});
+			socket.on('error', () => undefined); // what we still send when it is cut
+			socket.write(start);
+			const dripping = setInterval(() => socket.write('x'), 50);
+			await once(socket, 'close');
+			clearInterval(dripping);
+			return { answer, ms: performance.now() - began };
+		};
+		const body = 'PUT /things/a HTTP/1.1\r\nhost: x\r\nauthorization: Bearer admin\r\ncontent-type: application/json\r\ncontent-length: 900000\r\n\r\n';
+		const dripped = await Promise.all([drip('GET /healthz HTTP/1.1\r\nx-slow: '), drip(body)]);
+		for (const { answer, ms } of dripped) {
+			expect(answer).toMatch(/^HTTP\/1\.1 408 .*application\/problem\+json.*did not come in time/s);
+			expect(ms).toBeLessThan(5000);
+		}
+		expect((await fetch(`${served.url}/healthz`)).status).toBe(200);
+	});
+
+	// Both ends are descriptors of this process, so 2,000 sockets are 4,000 of them: what any machine allows. 10,000 are within limits.door_connections_max.
+	it('B7: 2,000 idle sockets do not keep others out', async () => {
+		const { port, url } = await serve();
+		expect(limits.door_connections_max).toBeGreaterThan(10_000);
+		const idle = Array.from({ length: 2000 }, () => connect(port, '127.0.0.1'));
+		await Promise.all(idle.map((socket) => once(socket, 'connect')));
+		const began = performance.now();
+		expect((await fetch(`${url}/healthz`)).status).toBe(200);
+		expect(performance.now() - began).toBeLessThan(2000);
+		for (const socket of idle) socket.destroy();
+	});
+
+	it('takes a client that goes away in the middle of its body for no defect', async () => {
+		const { port, url } = await serve();
+		const socket = connect(port, '127.0.0.1');
+		socket.write('PUT /things/a HTTP/1.1\r\nhost: x\r\nauthorization: Bearer admin\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{');
+		await new Promise((resolve) => setTimeout(resolve, 50));
+		socket.destroy();
+		const counted = async (status: number) => (await (await fetch(`${url}/metrics`)).text()).includes(`method="PUT",route="/things/{id}",status="${status}"`);
+		await expect.poll(() => counted(400)).toBe(true);
+		expect(await counted(500)).toBe(false);
 	});
 
 	it('names a port that is taken', async () => {

@@ -77,6 +77,8 @@ interface DoorOptions<Routes extends readonly Route[]> {
 	authenticate: Authenticate;
 	metrics: Metrics;
 	readiness: Readiness;
+	/** What lags or fails behind the door while it can do its own work: part of the 200 of /readyz. */
+	behind?: (() => readonly unknown[]) | undefined;
 	/** Routes whose handler judges the body's text itself, by `METHOD path`; the door has checked its size, type and UTF-8. */
 	rawBodies?: readonly string[];
 	/** Calls between our own processes: role service, bodies up to limits.internal_body_bytes_max, not in the public document. */
@@ -143,10 +145,11 @@ async function judgeBody(c: Context<DoorEnv>, { route, raw, bytesMax }: BodyOpti
 	if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
 		return { ok: false, refusal: { code: 'unsupported_media_type', detail: 'The body must not be compressed.' } };
 	const contentType = mediaType(c.req.header('content-type'));
-	const types = ['application/json', ...(route.also ?? [])];
+	const types = route.types ?? ['application/json'];
 	if (!types.includes(contentType))
 		return { ok: false, refusal: { code: 'unsupported_media_type', detail: `The content type must be ${types.join(' or ')}.` } };
 	const bytes = await readBody(c.req.raw, { incoming: c.env?.incoming, bytesMax });
+	if (bytes === 'broken_off') return { ok: false, refusal: { code: 'malformed_json', detail: 'The body broke off.' } };
 	if (bytes === 'too_large') return { ok: false, refusal: { code: 'too_large', detail: `The body must not be over ${bytesMax} bytes.` } };
 	if (contentType === 'multipart/form-data') {
 		try {
@@ -188,7 +191,7 @@ function judgeQuery(route: Route, url: string): Judged {
  * @throws when a route has no handler.
  */
 export function createDoor<const Routes extends readonly Route[]>(options: DoorOptions<Routes>): DoorApp {
-	const { title, routes, authenticate, metrics, readiness, rawBodies = [], internal } = options;
+	const { title, routes, authenticate, metrics, readiness, behind, rawBodies = [], internal } = options;
 	const app: DoorApp = new Hono<DoorEnv>();
 
 	/** Answers whatever happens, and counts it. */
@@ -213,7 +216,7 @@ export function createDoor<const Routes extends readonly Route[]>(options: DoorO
 		'GET /healthz': () => ({ status: 200, body: { status: 'ok' } }),
 		'GET /readyz': async () => {
 			const cause = await readiness();
-			return cause === null ? { status: 200, body: { status: 'ready' } } : { code: 'unavailable', detail: cause };
+			return cause === null ? { status: 200, body: { status: 'ready', ...(behind && { behind: behind() }) } } : { code: 'unavailable', detail: cause };
 		},
 		'GET /metrics': async () => new Response(await metrics.registry.metrics(), { headers: { 'content-type': metrics.registry.contentType, ...security } }),
 		'GET /openapi.json': () => ({ status: 200, body: openapi(title, routes) }),
@@ -234,7 +237,7 @@ export function createDoor<const Routes extends readonly Route[]>(options: DoorO
 			bytesMax:
 				route.role === 'service'
 					? limits.internal_body_bytes_max
-					: route.also?.includes('multipart/form-data')
+					: route.types?.includes('multipart/form-data')
 						? limits.model_body_bytes_max
 						: limits.body_bytes_max,
 		};

@@ -48,12 +48,17 @@ export async function gateModel(
 		if (!holds) errors.push({ path: options.path, message: options.detail });
 		return holds;
 	};
-	check('manifest', manifestText !== undefined, { path: '/manifest', detail: manifestText === undefined ? 'is missing' : 'is there' });
+	const manifestBytes = Buffer.byteLength(manifestText ?? '');
+	check('manifest', manifestText !== undefined && manifestBytes <= limits.manifest_bytes_max, {
+		path: '/manifest',
+		detail: manifestText === undefined ? 'is missing' : `${manifestBytes} bytes, wanted are up to ${limits.manifest_bytes_max}`,
+	});
 	const size = bytes?.length ?? 0;
 	check('model', size > 0 && size <= limits.model_bytes_max, {
 		path: '/model',
 		detail: bytes === undefined ? 'is missing' : `${size} bytes, wanted are 1 to ${limits.model_bytes_max}`,
 	});
+	if (manifestBytes > limits.manifest_bytes_max) return { ok: false, errors, report };
 	let value: unknown;
 	try {
 		value = JSON.parse(manifestText ?? '');

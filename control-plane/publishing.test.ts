@@ -5,6 +5,7 @@ import { recordAcknowledgements } from './database/releases.ts';
 import { createPublishing } from './publishing.ts';
 import { createReconciler } from './reconcile.ts';
 import { cityDocument, type TestControlPlane, testControlPlane } from './test-control-plane.ts';
+import { UnavailableError } from './unavailable-error.ts';
 
 let city: TestControlPlane;
 beforeAll(async () => {
@@ -40,6 +41,32 @@ describe('publish', () => {
 		city.edge.kvDown = false;
 		expect((await publish(version)).status).toBe(201);
 	});
+
+	it.each(['the next push', 'the reconciler'])(
+		'F29: a push that dies after 2 of 4 shards leaves each on one whole release, names who is missing, and %s converges',
+		async (by) => {
+			await city.controlPlane.reconcileNow();
+			const before = city.edge.shards.map(({ release }) => release);
+			const version = await save('halfway', { validity_seconds: 90 });
+			const { pushRelease } = city.edge;
+			city.edge.pushRelease = async (request) => {
+				await pushRelease({ ...request, shards: [0, 1] });
+				throw new UnavailableError('The edge does not answer.');
+			};
+			const { status, json } = await publish(version);
+			city.edge.pushRelease = pushRelease;
+			expect(status).toBe(201);
+			for (const n of [0, 1]) expect(city.edge.shards[n]!.release).toMatchObject({ release: json.release, rule_sets: { halfway: { version } } });
+			for (const n of [2, 3]) expect(city.edge.shards[n]!.release).toEqual(before[n]);
+			const shown = await get('releases/current');
+			expect([shown.release, shown.missing]).toEqual([json.release, [0, 1, 2, 3]]); // nobody's word came back
+			let last = json.release;
+			if (by === 'the reconciler') expect(await city.controlPlane.reconcileNow()).toEqual({ behind: [], kv: true });
+			else last = (await publish(await save('halfway'))).json.release;
+			expect(city.edge.shards.map(({ release }) => release?.release)).toEqual([last, last, last, last]);
+			expect((await get('releases/current')).missing).toEqual([]);
+		},
+	);
 
 	it('succeeds past a shard that does not answer, shows it as missing, and the reconciler brings it back', async () => {
 		const version = await save('outage');
@@ -137,6 +164,30 @@ describe('reconcileNow()', () => {
 		city.edge.down = false;
 		city.edge.shards[3]!.down = true;
 		expect((await city.controlPlane.reconcileNow()).behind).toEqual([3]);
+	});
+
+	it('readyz and metrics tell what is behind, why and since when, and that it is over', async () => {
+		const behind = async () => (await city.call(null, 'GET', '/readyz')).json.behind;
+		const metric = async (name: string) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec((await city.call(null, 'GET', '/metrics')).text)?.[1]);
+		await city.controlPlane.reconcileNow();
+		expect([await behind(), await metric('surgecast_behind')]).toEqual([[], 0]);
+		const inStep = await metric('surgecast_edge_in_step_timestamp_seconds');
+		expect(Math.abs(inStep - Date.now() / 1000)).toBeLessThan(10);
+		city.edge.shards[3]!.down = true;
+		await city.controlPlane.reconcileNow();
+		const first = await behind();
+		expect(first).toEqual([{ what: 'shard 3', since: expect.stringMatching(/Z$/), seconds: 0, cause: 'does not answer' }]);
+		await city.controlPlane.reconcileNow();
+		expect((await behind())[0].since).toBe(first[0].since); // as old as it is, not as the last look
+		expect([await metric('surgecast_behind'), await metric('surgecast_edge_in_step_timestamp_seconds')]).toEqual([1, inStep]);
+		city.edge.kvDown = true;
+		await publish(1);
+		await city.controlPlane.reconcileNow();
+		expect((await behind()).map(({ what }: { what: string }) => what)).toEqual(['shard 3', 'KV']);
+		city.edge.kvDown = false;
+		city.edge.shards[3]!.down = false;
+		await city.controlPlane.reconcileNow();
+		expect(await behind()).toEqual([]);
 	});
 
 	it('a release after a restored backup goes above what a shard already has', async () => {

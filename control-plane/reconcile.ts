@@ -1,3 +1,4 @@
+import { type Behind, type Failing, failing, behind as told } from '#schemas/behind.ts';
 import { limits } from '#schemas/limits.ts';
 import { partition } from '#schemas/partition.ts';
 import type { ClientKeys } from '#schemas/release.ts';
@@ -9,6 +10,10 @@ import { errorText, logLine } from './log-line.ts';
 import type { Publishing } from './publishing.ts';
 
 export interface Reconciler {
+	/** What the last round left behind. */
+	behind(): Behind[];
+	/** When the whole edge was last found, or brought, in step with the database; milliseconds, wall clock; null: not yet since the start. */
+	inStepAt(): number | null;
 	/**
 	 * Compares every shard and KV with the database and sends what is missing. Never throws for the edge's sake: what could not be reached is in the answer
 	 * and in the next round.
@@ -36,6 +41,9 @@ export function createReconciler({ connection, edge, publishing, clientKeys, par
 	const shards = Array.from({ length: partitions }, (_, n) => n);
 	/** What `catalogue/<n>` in KV was written from, and when (performance.now). */
 	const written = new Map<number, { mark: string; at: number }>();
+	let inStepAt: number | null = null;
+	/** By what is behind: since when, and why by the last round. */
+	let lacking = new Map<string, Failing>();
 	let round: Promise<{ behind: number[]; kv: boolean }> | undefined;
 	let timer: NodeJS.Timeout | undefined;
 	let early: NodeJS.Timeout | undefined;
@@ -59,9 +67,10 @@ export function createReconciler({ connection, edge, publishing, clientKeys, par
 		written.set(shard, { mark, at: performance.now() });
 	};
 
-	const once = async (): Promise<{ behind: number[]; kv: boolean }> => {
+	/** One round: which shards are behind, and why. */
+	const once = async (): Promise<{ behind: Map<number, string>; kv: boolean }> => {
 		const failures: string[] = [];
-		const behind = new Set<number>();
+		const behind = new Map<number, string>();
 		let kv = true;
 		const trying = async (what: string, work: () => Promise<unknown>): Promise<boolean> => {
 			try {
@@ -81,7 +90,7 @@ export function createReconciler({ connection, edge, publishing, clientKeys, par
 				try {
 					return await edge.shardState(shard);
 				} catch (error) {
-					behind.add(shard);
+					behind.set(shard, 'does not answer');
 					failures.push(`shard ${shard}: ${errorText(error)}`);
 					return undefined;
 				}
@@ -95,11 +104,11 @@ export function createReconciler({ connection, edge, publishing, clientKeys, par
 			const lagging = answered.filter(({ release, keys_version }) => (release ?? 0) < current || (keys_version ?? -1) < keysVersion).map(({ shard }) => shard);
 			const pushed = await trying('release', async () => {
 				for (const { shard, error } of (await publishing.push(lagging)).failed) {
-					behind.add(shard);
+					behind.set(shard, `does not take release ${current}`);
 					failures.push(`shard ${shard}: ${error}`);
 				}
 			});
-			if (!pushed) for (const shard of lagging) behind.add(shard);
+			if (!pushed) for (const shard of lagging) behind.set(shard, `does not take release ${current}`);
 			const ahead = answered.filter(({ release }) => (release ?? 0) > current);
 			if (ahead.length > 0) failures.push(`shards ${ahead.map(({ shard }) => shard)} have a later release than the database: publish again to bring them back`);
 		}
@@ -108,8 +117,8 @@ export function createReconciler({ connection, edge, publishing, clientKeys, par
 		for (const [id, version] of await readRegionVersions(connection)) byShard.get(partition(id, partitions))?.set(id, version);
 		await Promise.all(
 			answered.map(async ({ shard, entries }) => {
-				const lacking = [...byShard.get(shard)!].filter(([id, version]) => (entries[id] ?? 0) < version).map(([id]) => id);
-				if (!(await trying(`entries of shard ${shard}`, () => sendEntries(shard, lacking)))) behind.add(shard);
+				const lacks = [...byShard.get(shard)!].filter(([id, version]) => (entries[id] ?? 0) < version).map(([id]) => id);
+				if (!(await trying(`entries of shard ${shard}`, () => sendEntries(shard, lacks)))) behind.set(shard, `does not take ${lacks.length} entries`);
 			}),
 		);
 		for (const shard of shards) {
@@ -117,12 +126,33 @@ export function createReconciler({ connection, edge, publishing, clientKeys, par
 			if (!(await trying(`catalogue of shard ${shard}`, () => writeCatalogue(shard, byShard.get(shard)!)))) kv = false;
 		}
 		if (failures.length > 0) logLine('warn', { what: 'The edge lacks something', failures: failures.slice(0, 20) });
-		return { behind: [...behind].sort((a, b) => a - b), kv };
+		return { behind, kv };
+	};
+
+	/** What was behind before keeps its instant. */
+	const note = (causes: ReadonlyMap<string, string>): void => {
+		const now = Date.now();
+		lacking = new Map([...causes].map(([what, cause]) => [what, failing(lacking.get(what), { cause, now })]));
+		if (lacking.size === 0) inStepAt = now;
+	};
+
+	const noted = async (): Promise<{ behind: number[]; kv: boolean }> => {
+		try {
+			const { behind, kv } = await once();
+			const causes = new Map([...behind].map(([shard, cause]) => [`shard ${shard}`, cause]));
+			if (!kv) causes.set('KV', 'does not take what it lacks');
+			note(causes);
+			return { behind: [...behind.keys()].sort((a, b) => a - b), kv };
+		} catch (error) {
+			const before = [...lacking].map(([what, { cause }]) => [what, cause] as const);
+			note(new Map([...before, ['reconciling', 'a round did not come to its end']]));
+			throw error;
+		}
 	};
 
 	const reconcileNow = (): Promise<{ behind: number[]; kv: boolean }> => {
 		// A round that is under way may have looked already: wait for it, then look again.
-		const mine = (round ?? Promise.resolve()).then(once, once);
+		const mine = (round ?? Promise.resolve()).then(noted, noted);
 		round = mine;
 		return mine;
 	};
@@ -137,6 +167,8 @@ export function createReconciler({ connection, edge, publishing, clientKeys, par
 	};
 
 	return {
+		behind: () => [...lacking].map(([what, failure]) => told(what, failure, Date.now())),
+		inStepAt: () => inStepAt,
 		reconcileNow,
 		start() {
 			timer ??= setInterval(() => void background(), limits.reconcile_ms).unref();

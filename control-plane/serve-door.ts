@@ -37,13 +37,12 @@ function refuseRaw(error: NodeJS.ErrnoException, socket: Socket): void {
 /**
  * Serves a door over HTTP/1.1. Headers, requests and connections are bounded (limits.door_*), so that slow or idle clients cannot lock others out.
  * @param options.port 0 for any free one.
- * @param options.silentMs how long a connection may stay without a byte.
+ * @param options.headersMs how long a connection may stay without a byte, and a request without the end of its headers.
+ * @param options.requestMs how long a request may take to come in.
  * @throws when the port is taken; the message names it.
  */
-export async function serveDoor(
-	app: DoorApp,
-	{ host, port, silentMs = limits.door_headers_ms }: { host: string; port: number; silentMs?: number },
-): Promise<ServedDoor> {
+export async function serveDoor(app: DoorApp, options: { host: string; port: number; headersMs?: number; requestMs?: number }): Promise<ServedDoor> {
+	const { host, port, headersMs = limits.door_headers_ms, requestMs = limits.door_request_ms } = options;
 	const listener = getRequestListener((request, env) => app.fetch(request, { incoming: env.incoming as IncomingMessage }), {
 		overrideGlobalObjects: false,
 		// Only what happens outside of the app comes here: a target or Host header that is no URL.
@@ -57,10 +56,10 @@ export async function serveDoor(
 	const server = createServer(
 		{
 			maxHeaderSize: limits.header_bytes_max,
-			headersTimeout: limits.door_headers_ms,
-			requestTimeout: limits.door_request_ms,
+			headersTimeout: headersMs,
+			requestTimeout: requestMs,
 			keepAliveTimeout: limits.door_keep_alive_ms,
-			connectionsCheckingInterval: 1000,
+			connectionsCheckingInterval: Math.min(1000, headersMs),
 			noDelay: true,
 		},
 		(incoming, outgoing) => void listener(incoming, outgoing),
@@ -80,7 +79,7 @@ export async function serveDoor(
 		// Node's headersTimeout begins with the first byte: a connection that never sends one would stay for ever.
 		const silent = setTimeout(() => {
 			if (socket.bytesRead === 0) socket.destroy();
-		}, silentMs);
+		}, headersMs);
 		socket.on('close', () => {
 			clearTimeout(silent);
 			connections.delete(socket);

@@ -14,6 +14,7 @@ import { errorText, logLine } from './log-line.ts';
 import { createMetrics } from './metrics.ts';
 import { createPublishing, type Publishing } from './publishing.ts';
 import { createReconciler, type Reconciler } from './reconcile.ts';
+import { createRetention } from './retention.ts';
 import { serveDoor } from './serve-door.ts';
 
 export interface ControlPlane {
@@ -36,13 +37,22 @@ export interface ControlPlaneOptions {
 	edge: Edge;
 	/** The deployment clock, milliseconds since 1970; the wall clock when left out. */
 	clock?: () => number;
+	/** Whether old decisions stay: a replayed city is a study, and its clock runs through the retention within the hour. */
+	keepsAll?: boolean;
 }
 
 /**
  * Starts the control plane in this process: its door listens when this resolves, and the reconciler runs. The edge need not be there yet.
  * @throws when the port is taken, or when the keys of an external issuer were never fetched and cannot be now.
  */
-export async function startControlPlane({ configuration, keys, database, edge, clock = Date.now }: ControlPlaneOptions): Promise<ControlPlane> {
+export async function startControlPlane({
+	configuration,
+	keys,
+	database,
+	edge,
+	clock = Date.now,
+	keepsAll = false,
+}: ControlPlaneOptions): Promise<ControlPlane> {
 	const { connection } = database;
 	const { partitions, host, auth } = configuration;
 	let clientKeys = await firstClientKeys();
@@ -66,9 +76,20 @@ export async function startControlPlane({ configuration, keys, database, edge, c
 
 	const publishing = createPublishing({ connection, edge, keys, clientKeys: () => clientKeys, partitions, onIncomplete: () => reconciler.soon() });
 	const reconciler = createReconciler({ connection, edge, publishing, clientKeys: () => clientKeys, partitions });
+	const retention = createRetention({ connection, clock });
 	const authenticate = createAuthenticate({
 		clients: { issuer: auth.issuer, audience: auth.audience, jwks: () => jwks },
 		serviceJwks: serviceJwks(keys),
+	});
+	const metrics = createMetrics();
+	metrics.gauge('surgecast_behind', {
+		help: 'Shards, KV or rounds that lack what the database has, as GET /readyz lists them',
+		read: () => reconciler.behind().length,
+	});
+	metrics.gauge('surgecast_behind_seconds', { help: 'The longest of it', read: () => Math.max(0, ...reconciler.behind().map(({ seconds }) => seconds)) });
+	metrics.gauge('surgecast_edge_in_step_timestamp_seconds', {
+		help: 'When the whole edge was last in step with the database, seconds since 1970; 0: not since the start',
+		read: () => (reconciler.inStepAt() ?? 0) / 1000,
 	});
 	const app = createApp({
 		connection,
@@ -78,11 +99,12 @@ export async function startControlPlane({ configuration, keys, database, edge, c
 		partitions,
 		clock,
 		authenticate,
-		metrics: createMetrics(),
+		metrics,
 		clientKeys: () => clientKeys,
 	});
 	const served = await serveDoor(app, { host, port: configuration.controlPlanePort });
 	reconciler.start();
+	if (!keepsAll) retention.start();
 
 	const refreshKeys = async (): Promise<void> => {
 		try {
@@ -110,6 +132,7 @@ export async function startControlPlane({ configuration, keys, database, edge, c
 			await served.close();
 			await publishing.settled();
 			await reconciler.stop();
+			await retention.stop();
 		},
 	};
 }

@@ -1,6 +1,7 @@
 import { and, asc, desc, eq, gte, lt, sql } from 'drizzle-orm';
 import * as z from 'zod';
 import type { DecisionBatch, DecisionRecord } from '#schemas/decision.ts';
+import { limits } from '#schemas/limits.ts';
 import type { PriceAnswer } from '#schemas/price.ts';
 import type { Snapshot } from '#schemas/snapshot.ts';
 import type { Connection } from './open-database.ts';
@@ -33,9 +34,10 @@ type Position = z.output<typeof decisionCursor>;
 
 /**
  * Stores a batch: the snapshots first, then the decisions, in one transaction. What is there already is left as it is, so a batch may come again.
+ * @param now the wall clock, milliseconds.
  * @returns how many decisions were new.
  */
-export async function storeDecisions(connection: Connection, batch: DecisionBatch): Promise<{ stored: number }> {
+export async function storeDecisions(connection: Connection, batch: DecisionBatch, now = Date.now()): Promise<{ stored: number }> {
 	if (batch.decisions.length === 0 && batch.snapshots.length === 0) return { stored: 0 };
 	// One parameter a statement, however many rows: ten times as fast in PGlite as a parameter a column.
 	const snapshots = JSON.stringify(batch.snapshots.map((one) => ({ snapshot_id: one.snapshot_id, body: JSON.stringify(one) })));
@@ -52,10 +54,12 @@ export async function storeDecisions(connection: Connection, batch: DecisionBatc
 		})),
 	);
 	return connection.transaction(async (transaction) => {
+		// A snapshot that decisions come to refer to is young again: retention leaves it alone (database/retention.ts).
 		await transaction.execute(sql`
 			insert into ${snapshot} (snapshot_id, body, created_at)
-			select snapshot_id, body, ${Date.now()}::bigint from json_to_recordset(${snapshots}::json) as row(snapshot_id text, body text)
-			on conflict do nothing`);
+			select distinct on (snapshot_id) snapshot_id, body, ${now}::bigint from json_to_recordset(${snapshots}::json) as row(snapshot_id text, body text)
+			on conflict (snapshot_id) do update set created_at = excluded.created_at
+			where ${snapshot.created_at} < excluded.created_at - ${limits.snapshot_unused_ms / 2}::bigint`);
 		const inserted = await transaction.execute(sql`
 			with fresh as (
 				insert into ${decision}

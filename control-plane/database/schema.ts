@@ -117,5 +117,6 @@ export const decision = pgTable(
 	(table) => [
 		index('decision_region').on(table.region_id, table.decided_at, table.decision_id),
 		index('decision_decided_at').on(table.decided_at, table.decision_id),
+		index('decision_snapshot').on(table.snapshot_id), // retention asks whether anything refers to a snapshot still
 	],
 );

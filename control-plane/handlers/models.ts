@@ -3,6 +3,7 @@ import type { controlPlaneRoutes } from '#schemas/control-plane-routes.ts';
 import { slug } from '#schemas/identifier.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { ModelManifest } from '#schemas/model-manifest.ts';
+import { pointer } from '#schemas/parse.ts';
 import type { ModelReference, Release } from '#schemas/release.ts';
 import { recordConfigChange } from '../database/config-changes.ts';
 import { insertModel, listModels, readModel, type StoredModel } from '../database/models.ts';
@@ -34,10 +35,10 @@ const shown = (model: StoredModel, models: Release['models'] | undefined) => ({
 	created_by: model.created_by,
 });
 
-/** A part of a form as bytes; undefined when it is not there. */
+/** A part of a form as bytes, the last where it is given twice; undefined when it is not there. */
 async function part(form: FormData | undefined, name: string): Promise<Uint8Array | undefined> {
-	const value = form?.get(name);
-	if (value === null || value === undefined) return undefined;
+	const value = form?.getAll(name).at(-1);
+	if (value === undefined) return undefined;
 	return typeof value === 'string' ? new TextEncoder().encode(value) : new Uint8Array(await value.arrayBuffer());
 }
 
@@ -51,9 +52,14 @@ export function modelHandlers({ connection, edge, publishing }: Parts) {
 
 	return {
 		'POST /api/v1/models': async (call) => {
-			const { form, contentType } = call;
-			if (contentType !== 'multipart/form-data')
-				return { code: 'unsupported_media_type', detail: 'The content type must be multipart/form-data, with the parts manifest and model.' };
+			const { form } = call;
+			const stranger = [...(form?.keys() ?? [])].find((name) => name !== 'manifest' && name !== 'model');
+			if (stranger !== undefined)
+				return {
+					code: 'invalid',
+					detail: 'The form has a part that is not known; see errors.',
+					errors: [{ path: pointer([stranger]), message: 'unknown field' }],
+				};
 			const manifestBytes = await part(form, 'manifest');
 			const manifestText = manifestBytes && new TextDecoder().decode(manifestBytes);
 			const bytes = await part(form, 'model');

@@ -9,7 +9,7 @@ export interface Parts {
 	connection: Connection;
 	edge: Edge;
 	publishing: Publishing;
-	reconciler: Pick<Reconciler, 'soon'>;
+	reconciler: Pick<Reconciler, 'soon' | 'behind'>;
 	partitions: number;
 	/** The deployment clock, milliseconds since 1970. */
 	clock: () => number;

@@ -95,7 +95,7 @@ describe('POST /api/v1/events', () => {
 		expect((await stored())[1]).toMatchObject({ event: { event_id: 'k', timestamp: START, product_type: 'p', metadata: '{"a":1}' } });
 	});
 
-	test('answers an array in order: 202 when all are accepted or duplicate, else 207, and keeps the good ones', async () => {
+	test('B6: answers an array in order: 202 when all are accepted or duplicate, else 207, and keeps the good ones around item 57', async () => {
 		const { post } = open();
 		const all = await post([booking({ event_id: 'a' }), booking({ event_id: 'b' }), booking({ event_id: 'a' })]);
 		expect([all.status, all.json.accepted, statuses(all.json)]).toEqual([202, 2, ['accepted', 'accepted', 'duplicate']]);
@@ -179,15 +179,36 @@ describe('POST /api/v1/events', () => {
 		expect(troubles).toEqual(['The door does not remember 1 event ids: disk full']);
 	});
 
-	test('answers 503 with Retry-After when the log takes nothing, and keeps nothing half', async () => {
+	test('F16: answers 503 with Retry-After when the log takes nothing, says so in readyz, keeps nothing half, reads on, and recovers', async () => {
 		let full = true;
 		const fragile: EventLog = { ...log, append: async (...all) => (full ? Promise.reject(new LogUnavailable('disk full')) : log.append(...all)) };
-		const { post } = open({ log: fragile });
+		const { post, app } = open({ log: fragile });
+		const ready = async () => {
+			const answer = await app.request('/readyz');
+			return { status: answer.status, detail: ((await answer.json()) as { detail?: string }).detail };
+		};
+		expect((await ready()).status).toBe(200);
 		const refused = await post([booking({ event_id: 'a' }), booking({ event_id: 'b' })]);
 		expect([refused.status, refused.json.code, refused.headers.get('retry-after')]).toEqual([503, 'unavailable', '1']);
+		expect(await ready()).toEqual({ status: 503, detail: expect.stringMatching(/^The log takes nothing since \d{4}-.*Z: disk full; 0 events wait\.$/) });
+		for (const at of ['/healthz', '/metrics', '/openapi.json']) expect((await app.request(at)).status, at).toBe(200);
+		expect(await (await app.request('/metrics')).text()).toContain('surgecast_log_refusing 1');
 		full = false;
 		expect((await post([booking({ event_id: 'a' }), booking({ event_id: 'b' })])).json.accepted).toBe(2);
 		expect((await stored()).length).toBe(2);
+		expect((await ready()).status).toBe(200);
+	});
+
+	test('readyz asks for another try when the log refused long ago and nobody has tried since', async () => {
+		vi.useFakeTimers({ now: START, toFake: ['Date'] });
+		const { post, app } = open({ log: { ...log, append: async () => Promise.reject(new LogUnavailable('disk full')) } });
+		await post(booking());
+		vi.setSystemTime(START + limits.log_retry_ms);
+		expect((await app.request('/readyz')).status).toBe(503);
+		vi.setSystemTime(START + limits.log_retry_ms + 1);
+		expect((await app.request('/readyz')).status).toBe(200);
+		await post(booking());
+		expect((await app.request('/readyz')).status).toBe(503);
 	});
 
 	test('answers 503 when more events wait than may', async () => {
@@ -296,32 +317,38 @@ describe('POST /api/v1/events', () => {
 	});
 });
 
-describe('bad input at the door (B1 to B6)', () => {
+describe('bad input at the door', () => {
 	const cases: [string, string, { type?: string | null; headers?: Record<string, string> }, number, string | undefined][] = [
-		['30,000-deep JSON', '['.repeat(30_000) + ']'.repeat(30_000), {}, 207, ''],
-		['30,000-deep object', `${'{"a":'.repeat(30_000)}1${'}'.repeat(30_000)}`, {}, 422, ''],
-		['__proto__', '{"event_type":"booking","region_id":"sg-central","__proto__":{"region_id":"x"}}', {}, 422, '/__proto__'],
-		['__proto__ in metadata', '{"event_type":"booking","region_id":"sg-central","metadata":{"a":{"__proto__":1}}}', {}, 422, '/metadata/a/__proto__'],
-		['constructor.prototype', '{"event_type":"booking","region_id":"sg-central","constructor":{"prototype":1}}', {}, 422, '/constructor'],
-		['1e400', '{"event_type":"traffic","region_id":"sg-central","traffic_index":1e400}', {}, 422, '/traffic_index'],
-		['an integer over 2^53', '{"event_type":"supply_snapshot","region_id":"sg-central","available_drivers":9007199254740993}', {}, 422, '/available_drivers'],
-		['a lone surrogate', '{"event_type":"booking","region_id":"sg-central","user_id":"\\ud800"}', {}, 422, '/user_id'],
-		['NUL', '{"event_type":"booking","region_id":"sg-central","user_id":"a\\u0000"}', {}, 422, '/user_id'],
-		['a 64 KB id', JSON.stringify(booking({ event_id: 'x'.repeat(65_536) })), {}, 422, '/event_id'],
+		['B1 30,000-deep JSON', '['.repeat(30_000) + ']'.repeat(30_000), {}, 207, ''],
+		['B1 30,000-deep object', `${'{"a":'.repeat(30_000)}1${'}'.repeat(30_000)}`, {}, 422, ''],
+		['B2 __proto__', '{"event_type":"booking","region_id":"sg-central","__proto__":{"region_id":"x"}}', {}, 422, '/__proto__'],
+		['B2 __proto__ in metadata', '{"event_type":"booking","region_id":"sg-central","metadata":{"a":{"__proto__":1}}}', {}, 422, '/metadata/a/__proto__'],
+		['B2 constructor.prototype', '{"event_type":"booking","region_id":"sg-central","constructor":{"prototype":1}}', {}, 422, '/constructor'],
+		['B4 1e400', '{"event_type":"traffic","region_id":"sg-central","traffic_index":1e400}', {}, 422, '/traffic_index'],
+		[
+			'B4 an integer over 2^53',
+			'{"event_type":"supply_snapshot","region_id":"sg-central","available_drivers":9007199254740993}',
+			{},
+			422,
+			'/available_drivers',
+		],
+		['B4 a lone surrogate', '{"event_type":"booking","region_id":"sg-central","user_id":"\\ud800"}', {}, 422, '/user_id'],
+		['B4 NUL', '{"event_type":"booking","region_id":"sg-central","user_id":"a\\u0000"}', {}, 422, '/user_id'],
+		['B4 a 64 KB id', JSON.stringify(booking({ event_id: 'x'.repeat(65_536) })), {}, 422, '/event_id'],
 		['metadata of 9 levels', `{"event_type":"booking","region_id":"sg-central","metadata":${'{"a":'.repeat(8)}{}${'}'.repeat(8)}}`, {}, 422, '/metadata'],
 		['metadata of 17 KB', JSON.stringify(booking({ metadata: { a: 'x'.repeat(17_000) } })), {}, 422, '/metadata'],
 		['an unknown field with a slash', '{"event_type":"booking","region_id":"sg-central","a/b":1}', {}, 422, '/a~1b'],
 		['a number', '5', {}, 422, ''],
 		['null', 'null', {}, 422, ''],
 		['no events', '[]', {}, 422, ''],
-		['1,001 events', JSON.stringify(Array.from({ length: 1001 }, () => 1)), {}, 413, undefined],
-		['more than 1 MiB', JSON.stringify('x'.repeat(1024 * 1024)), {}, 413, undefined],
-		['a body announced too large', '{}', { headers: { 'content-length': '99999999' } }, 413, undefined],
-		['gzip', '{}', { headers: { 'content-encoding': 'gzip' } }, 415, undefined],
-		['no content type', '{}', { type: null }, 415, undefined],
-		['another content type', '{}', { type: 'text/xml' }, 415, undefined],
-		['half a document', '{"event_type":', {}, 400, undefined],
-		['nothing', '', {}, 400, undefined],
+		['B6 1,001 events', JSON.stringify(Array.from({ length: 1001 }, () => 1)), {}, 413, undefined],
+		['B1 more than 1 MiB', JSON.stringify('x'.repeat(1024 * 1024)), {}, 413, undefined],
+		['B1 a body announced too large', '{}', { headers: { 'content-length': '99999999' } }, 413, undefined],
+		['B1 gzip', '{}', { headers: { 'content-encoding': 'gzip' } }, 415, undefined],
+		['B3 no content type', '{}', { type: null }, 415, undefined],
+		['B3 another content type', '{}', { type: 'text/xml' }, 415, undefined],
+		['B3 half a document', '{"event_type":', {}, 400, undefined],
+		['B3 nothing', '', {}, 400, undefined],
 	];
 	test.each(cases)('%s', async (_, body, more, status, errorPath) => {
 		const { post } = open();
@@ -333,8 +360,10 @@ describe('bad input at the door (B1 to B6)', () => {
 		expect(await stored()).toEqual([]);
 	});
 
-	test('an emoji is an id', async () => {
-		expect((await open().post(booking({ event_id: '😀' }))).json.results[0].event_id).toBe('😀');
+	test('B4: an emoji is an id of an event, and none of a region', async () => {
+		const { post } = open();
+		expect((await post(booking({ event_id: '😀' }))).json.results[0].event_id).toBe('😀');
+		expect((await post(booking({ region_id: '😀' }))).json.errors[0].path).toBe('/region_id');
 	});
 
 	test('the last of a key given twice counts', async () => {

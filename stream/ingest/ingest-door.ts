@@ -1,6 +1,7 @@
 import type { Authenticate } from '#control-plane/authenticate.ts';
 import { createDoor, type DoorApp, type Handlers, parseJson, type Reply } from '#control-plane/door.ts';
 import type { Metrics } from '#control-plane/metrics.ts';
+import type { Behind } from '#schemas/behind.ts';
 import type { DecisionBatch } from '#schemas/decision.ts';
 import type { EventResult } from '#schemas/event.ts';
 import { ingestRoutes } from '#schemas/ingest-routes.ts';
@@ -21,7 +22,7 @@ const internalRoutes = [
 		role: 'service',
 		summary: 'Batches of decisions from an Outbox, a line each',
 		body: ingestRoutes[0].body, // judged as raw text below: the batches are of our own edge
-		also: [NDJSON],
+		types: ['application/json', NDJSON],
 		answers: { 202: 'application/json' },
 	},
 ] as const satisfies Route[];
@@ -86,9 +87,14 @@ export function createIngestDoor(options: {
 	clock: Clock;
 	authenticate: Authenticate;
 	metrics: Metrics;
+	/** Beside the log's own trouble. */
 	readiness: () => string | null;
+	/** What lags or fails behind the door; the door itself still takes events. */
+	behind?: () => readonly Behind[];
 }): DoorApp {
-	const { intake, log, clock, authenticate, metrics, readiness } = options;
+	const { intake, log, clock, authenticate, metrics, readiness, behind } = options;
+	metrics.gauge('surgecast_events_waiting', { help: 'Events that wait for the log', read: intake.waiting });
+	metrics.gauge('surgecast_log_refusing', { help: '1 while the log takes nothing', read: () => Number(intake.trouble() !== null) });
 	const handlers: Handlers<typeof ingestRoutes> = {
 		'POST /api/v1/events': async ({ text, contentType, traceId }) => {
 			const body = itemsOf(text, contentType);
@@ -128,7 +134,7 @@ export function createIngestDoor(options: {
 			}
 		}
 		try {
-			await log.append(records);
+			await intake.append(records);
 		} catch (error) {
 			if (error instanceof LogUnavailable) return unavailable(error);
 			throw error;
@@ -141,7 +147,8 @@ export function createIngestDoor(options: {
 		handlers,
 		authenticate,
 		metrics,
-		readiness,
+		readiness: () => intake.trouble() ?? readiness(),
+		behind,
 		rawBodies: ['POST /api/v1/events', 'POST /internal/decisions'],
 		internal: { routes: internalRoutes, handlers: { 'POST /internal/decisions': takeDecisions } },
 	});

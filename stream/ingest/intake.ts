@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Event, type EventInput, type EventResult, eventInput, topicOf } from '#schemas/event.ts';
+import { formatInstant } from '#schemas/instant.ts';
 import { limits } from '#schemas/limits.ts';
 import { parse } from '#schemas/parse.ts';
 import { partition } from '#schemas/partition.ts';
@@ -21,6 +22,12 @@ export type Item = { value: unknown } | { malformed: string };
 export interface Intake {
 	/** Answers every item, in order; accepted ones are durable in the log. @throws LogUnavailable when nothing of the request was kept. */
 	take(items: readonly Item[], options: { traceparent: string | undefined }): Promise<EventResult[]>;
+	/** Appends records of our own. @throws LogUnavailable when none was kept. */
+	append(records: readonly Appended[]): Promise<void>;
+	/** Null while the log takes what comes, else since when and why it does not, and what waits. */
+	trouble(): string | null;
+	/** Events that wait for the log. */
+	waiting(): number;
 	/** Waits for what is under way. */
 	close(): Promise<void>;
 	readonly counts: Record<EventResult['status'], number>;
@@ -88,6 +95,19 @@ export function openIntake(options: {
 	let waitingItems = 0;
 	let running: Promise<void> | undefined;
 	let stamped = 0;
+	/** The log took nothing since then (wall clock). */
+	let refusing: { since: number; last: number; why: string } | undefined;
+
+	/** Every append of this process comes through here, so that readiness can tell what the log does. */
+	async function append(records: readonly Appended[], limit?: { before: number }): Promise<void> {
+		try {
+			await log.append(records, limit);
+			if (records.length > 0) refusing = undefined;
+		} catch (error) {
+			if (error instanceof LogUnavailable) refusing = { since: refusing?.since ?? Date.now(), last: Date.now(), why: error.message };
+			throw error;
+		}
+	}
 
 	function judge(input: EventInput | FieldError[], known: Map<string, SeenEvent>, stamp: number): { result: EventResult; event?: Event; seen?: SeenEvent } {
 		if (Array.isArray(input)) return { result: { event_id: null, status: 'invalid', code: 'invalid', errors: input } };
@@ -134,7 +154,7 @@ export function openIntake(options: {
 			}),
 		);
 		// Rather refused than appended long after stamping (the machine slept, the log was locked): finals rely on it.
-		await log.append(records, { before: Date.now() + APPEND_MS }); // durable from here on
+		await append(records, { before: Date.now() + APPEND_MS }); // durable from here on
 		try {
 			if (known.size > 0) ids.remember([...known.values()], stamped);
 		} catch (error) {
@@ -179,6 +199,13 @@ export function openIntake(options: {
 				});
 			});
 		},
+		append: (records) => append(records),
+		trouble() {
+			// Nobody sends to a door that is not ready: after a while without a try it asks for one.
+			if (!refusing || Date.now() - refusing.last > limits.log_retry_ms) return null;
+			return `The log takes nothing since ${formatInstant(refusing.since)}: ${refusing.why.slice(0, 100)}; ${waitingItems} events wait.`;
+		},
+		waiting: () => waitingItems,
 		async close() {
 			await running;
 		},

@@ -1,0 +1,1 @@
+CREATE INDEX "decision_snapshot" ON "decision" USING btree ("snapshot_id");
