@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { bundle, scripts } from './bundle.ts';
+import { watchEdge } from './watch-edge.ts';
 import { worker } from './worker.ts';
 
 export interface RunningEdge {
@@ -15,14 +16,26 @@ export interface RunningEdge {
 }
 
 /**
- * Bundles the edge as it would be deployed and runs it. Objects and KV are kept in `directory`. Register your own signal handlers before: Miniflare's,
- * which would exit at once, are removed here.
+ * Bundles the edge as it would be deployed and runs it. Objects and KV are kept in `directory`. A workerd that dies is started again, at once and on the
+ * same port (Miniflare does that); one that does not come back is told by `onLost`. Register your own signal handlers before: Miniflare's, which would
+ * exit at once, are removed here.
  */
-export async function startEdge(options: { directory: string; host: string; port: number; bindings: Record<string, string> }): Promise<RunningEdge> {
-	const { directory, host, port, bindings } = options;
+export async function startEdge(options: {
+	directory: string;
+	host: string;
+	port: number;
+	bindings: Record<string, string>;
+	onLost: (cause: string) => void;
+}): Promise<RunningEdge> {
+	const { directory, host, port, bindings, onLost } = options;
 	const bundles = await Promise.all(scripts.map(bundle));
 	mkdirSync(directory, { recursive: true });
-	const pidFile = resolve(directory, 'workerd.pid');
+	const pidFile = resolve(directory, `workerd.${process.pid}.pid`); // one a start: the guard of an earlier one may still be at work
+	// workerd does not notice that its parent was killed with -9. This shell does: its input ends. It is there before workerd is.
+	const kill = 'cat >/dev/null; [ -f "$0" ] && kill -9 "$(cat "$0")" 2>/dev/null; rm -f "$0"';
+	const guard = spawn('sh', ['-c', kill, pidFile], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+	guard.unref();
+	(guard.stdin as unknown as { unref(): void }).unref(); // a pipe is a socket, which Node's type does not say
 	process.env['WORKERD_PID_FILE'] = pidFile;
 	process.env['WORKERD_BINARY'] = createRequire(import.meta.url)('workerd').default;
 	process.env['MINIFLARE_WORKERD_PATH'] = join(import.meta.dirname, 'workerd-with-pid.sh');
@@ -43,15 +56,13 @@ export async function startEdge(options: { directory: string; host: string; port
 	for (const signal of signals)
 		for (const listener of process.listeners(signal)) if (!ours.get(signal)?.includes(listener)) process.removeListener(signal, listener);
 	await edge.ready;
-
-	// workerd does not notice that its parent was killed with -9. This shell does: its input ends.
-	const guard = spawn('sh', ['-c', 'cat >/dev/null; kill -9 "$(cat "$0")" 2>/dev/null', pidFile], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
-	guard.unref();
-	(guard.stdin as unknown as { unref(): void }).unref(); // a pipe is a socket, which Node's type does not say
+	const url = `http://${host}:${port}`;
+	const unwatch = watchEdge(url, onLost);
 	return {
-		url: `http://${host}:${port}`,
+		url,
 		bundles,
 		async close() {
+			unwatch();
 			await edge.dispose();
 			rmSync(pidFile, { force: true }); // before the guard sees our end: that pid may be another's by then
 			guard.stdin.end();

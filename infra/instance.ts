@@ -1,22 +1,14 @@
 // The product as a process of its own, for tests and benchmarks from outside.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { mintToken, openKeys } from '#control-plane/keys.ts';
 import type { Role } from '#schemas/role.ts';
+import { freePort } from './free-port.ts';
 
 const READY_MS = 120_000;
 const ROOT = resolve(import.meta.dirname, '..');
-
-export async function freePort(): Promise<number> {
-	const server = createServer().listen(0, '127.0.0.1');
-	await new Promise((done) => server.once('listening', done));
-	const { port } = server.address() as AddressInfo;
-	await new Promise((done) => server.close(done));
-	return port;
-}
 
 /** Waits until `probe` answers something truthy and returns it. @throws after the deadline, naming what was waited for. */
 export async function until<T>(what: string, probe: () => Promise<T | undefined | false | null>, { within = 10_000, every = 20 } = {}): Promise<T> {
@@ -122,14 +114,13 @@ export async function startInstance(options: { args?: string[]; directory?: stri
 		tidy: () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }),
 	};
 	if (options.ready !== false) {
-		const isReady = async () => {
-			if (child.exitCode !== null) throw new Error(`the product ended with ${child.exitCode}`);
-			return output.includes('\nready in ');
-		};
-		await until(`ready of ${directory}`, isReady, { within: READY_MS, every: 50 }).catch(async (error) => {
+		const readyOrEnded = async () => (child.exitCode ?? child.signalCode) !== null || output.includes('\nready in ');
+		await until(`ready of ${directory}`, readyOrEnded, { within: READY_MS, every: 50 }).catch((error) => {
 			child.kill('SIGKILL');
 			throw new Error(`${error.message}\n${output}`);
 		});
+		const ended = child.exitCode ?? child.signalCode;
+		if (ended !== null) throw new Error(`The product ended with ${ended} before it was ready\n${output}`);
 	}
 	return instance;
 }

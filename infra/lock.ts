@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
@@ -33,6 +33,21 @@ export function lockDataDirectory(directory: string): { release(): void } {
 			if (db.isOpen) db.close();
 		},
 	};
+}
+
+/** The pid of the process that holds a data directory, or null; takes no lock and changes nothing. NaN while the holder is only just starting. */
+export function dataDirectoryHolder(directory: string): number | null {
+	const file = join(directory, 'lock.sqlite');
+	if (!existsSync(file)) return null;
+	const db = new DatabaseSync(file, { timeout: 0 });
+	try {
+		db.prepare('PRAGMA schema_version').get();
+		return null;
+	} catch {
+		return Number(readPid(join(directory, 'pid')));
+	} finally {
+		db.close();
+	}
 }
 
 function readPid(file: string): string {

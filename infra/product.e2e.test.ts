@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PriceAnswer } from '#schemas/price.ts';
 import { type Instance, startInstance, until } from './instance.ts';
+import { processTree, runs } from './processes.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
@@ -36,18 +37,7 @@ function command(product: Instance, file: string, args: string[]) {
 	});
 }
 
-/** Whether a process runs; a zombie does not. */
-function runs(pid: number): boolean {
-	const state = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout.trim();
-	return state !== '' && !state.startsWith('Z');
-}
-const descendants = (pid: number): number[] =>
-	spawnSync('ps', ['-e', '-o', 'pid=,ppid='], { encoding: 'utf8' })
-		.stdout.trim()
-		.split('\n')
-		.map((line) => line.trim().split(/\s+/).map(Number))
-		.filter(([, parent]) => parent === pid)
-		.flatMap(([child = 0]) => [child, ...descendants(child)]);
+const family = (product: Instance): number[] => processTree(product.child.pid ?? 0).map(({ pid }) => pid);
 
 describe('npm start', () => {
 	let product: Instance;
@@ -98,12 +88,17 @@ describe('npm start', () => {
 		}
 	});
 
-	it('refuses a second process on its data directory, naming its pid, and serves on', async () => {
-		const started = performance.now();
-		const second = await startInstance({ directory: product.directory, ready: false });
-		expect(await second.exited).toBeGreaterThan(0);
-		expect(second.output()).toContain(String(product.child.pid));
-		expect(performance.now() - started).toBeLessThan(10_000); // the promise is a second; this only says that it does not wait
+	it('refuses a second process on its data directory within a second, naming its pid, and serves on (F39)', async () => {
+		const taken: number[] = [];
+		// The best of three: what the machine does beside is not the product's.
+		for (let trial = 0; trial < 3 && !taken.some((ms) => ms < 1000); trial++) {
+			const started = performance.now();
+			const second = await startInstance({ directory: product.directory, ready: false });
+			expect(await second.exited).toBe(1);
+			taken.push(performance.now() - started);
+			expect(second.output()).toContain(`process ${product.child.pid} holds it`);
+		}
+		expect(Math.min(...taken)).toBeLessThan(1000);
 		expect((await price(product, 'sg-central')).region_id).toBe('sg-central');
 	});
 
@@ -114,11 +109,11 @@ describe('npm start', () => {
 		expect(command(product, 'infra/replay-decisions.ts', ['--from', '2001-01-01T00:00:00Z', '--to', '2001-01-02T00:00:00Z'])).toMatchObject({ status: 2 });
 	});
 
-	it('counts every answered event once through kill -9, and leaves no orphan', async () => {
+	it('counts every answered event once through kill -9, and leaves no orphan (F5, F38)', async () => {
 		const region = 'sg-airport';
 		let accepted = 0;
 		for (let round = 0; round < 3; round++) {
-			const family = [product.child.pid ?? 0, ...descendants(product.child.pid ?? 0)];
+			const processes = family(product);
 			// Posts go on until the process is gone; what got no answer is sent again afterwards.
 			let open = true;
 			let sent = 0;
@@ -134,7 +129,7 @@ describe('npm start', () => {
 			await product.kill();
 			open = false;
 			await posting;
-			await until('the end of every child', async () => !family.some(runs), { within: 10_000, every: 100 });
+			await until('the end of every child', async () => !processes.some(runs), { within: 10_000, every: 100 });
 			const { directory } = product;
 			product = await startInstance({ directory });
 			// The batch that died unanswered, and all before it, once more: nothing of it may count twice.
@@ -146,9 +141,9 @@ describe('npm start', () => {
 
 	it('ends with exit 0 on SIGTERM, and its decisions can be recomputed while it is down', async () => {
 		await price(product, 'sg-central');
-		const family = [product.child.pid ?? 0, ...descendants(product.child.pid ?? 0)];
+		const processes = family(product);
 		expect(await product.stop()).toBe(0);
-		await until('no process left', async () => !family.some(runs), { every: 100 });
+		await until('no process left', async () => !processes.some(runs), { every: 100 });
 		expect(command(product, 'infra/replay-decisions.ts', []).stdout).toMatch(/^[1-9]\d* decisions compared, no difference$/m);
 	}, 60_000);
 });

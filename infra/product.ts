@@ -13,6 +13,7 @@ import type { Clock } from '#stream/clock.ts';
 import { openEmbeddedLog } from '#stream/log/embedded-log.ts';
 import { startStream } from '#stream/start-stream.ts';
 import { startEdge } from './edge.ts';
+import { freePort } from './free-port.ts';
 import { sampleChampion } from './sample/champion.ts';
 import { sampleRegions } from './sample/regions.ts';
 import { sampleRuleSets } from './sample/rule-sets.ts';
@@ -22,12 +23,20 @@ export type Product = Awaited<ReturnType<typeof startProduct>>;
 /** The data directory's events are of another clock: real time and a replayed city must not mix in one fold. */
 export class OtherClock extends Error {}
 
+/** Port 0 is any free one. Edge and ingestion must know each other's before either listens. */
+async function withPorts(configuration: Configuration): Promise<Configuration> {
+	const edgePort = configuration.edgePort || (await freePort(configuration.host));
+	const ingestPort = configuration.ingestPort || (await freePort(configuration.host));
+	return { ...configuration, edgePort, ingestPort };
+}
+
 /**
  * Everything on this machine: database, log, edge, control plane, stream, in the order in which they need each other. The data directory is locked by
  * the caller. Ready when this resolves: every Shard has the release and the catalogue.
  */
-export async function startProduct(configuration: Configuration, options: { clock: Clock }) {
+export async function startProduct(given: Configuration, options: { clock: Clock }) {
 	const { clock } = options;
+	const configuration = await withPorts(given);
 	const { dataDir, host, edgePort, ingestPort, partitions, auth } = configuration;
 	const log = openEmbeddedLog(configuration.logPath ?? join(dataDir, 'log'), { partitions });
 	const clockKind = clock.virtual ? 'replay' : 'wall';
@@ -51,7 +60,17 @@ export async function startProduct(configuration: Configuration, options: { cloc
 		...(configuration.rateLimitPricesPer10s === null ? {} : { RATE_LIMIT_PRICES_PER_10S: String(configuration.rateLimitPricesPer10s) }),
 	};
 	const [edge, database] = await Promise.all([
-		startEdge({ directory: join(dataDir, 'edge'), host, port: edgePort, bindings }),
+		startEdge({
+			directory: join(dataDir, 'edge'),
+			host,
+			port: edgePort,
+			bindings,
+			// Prices are what all this is for: whoever supervises this process starts the whole again.
+			onLost: (cause) => {
+				logLine('error', { what: 'The edge does not come back; ending', cause });
+				process.exit(1);
+			},
+		}),
 		openDatabase(configuration.databaseDir).then(async (opened) => {
 			await seed(opened, {
 				regions: sampleRegions({ profiles: !clock.virtual }),
@@ -70,6 +89,7 @@ export async function startProduct(configuration: Configuration, options: { cloc
 		database,
 		edge: createEdgeClient({ url: edge.url, token: controlToken }),
 		clock: clock.now,
+		keepsAll: clock.virtual,
 	});
 	await controlPlane.reconcileNow();
 	let change = 0;

@@ -33,6 +33,7 @@ export async function benchFold({ events, regions }: { events: number; regions: 
 		const catalogue: Catalogue = {
 			get: (id) => entries.get(id),
 			all: () => entries.values(),
+			behind: () => [],
 			refresh: async () => undefined,
 			start: () => undefined,
 			stop: () => undefined,

@@ -44,9 +44,11 @@ test('refresh() throws CatalogueUnavailable and keeps what it has', async () => 
 	away = true;
 	await expect(catalogue.refresh()).rejects.toThrow(CatalogueUnavailable);
 	await expect(Promise.all([catalogue.refresh(), catalogue.refresh()])).rejects.toThrow('no database');
+	expect(catalogue.behind()).toMatchObject([{ what: 'the catalogue', cause: 'The catalogue cannot be read: no database' }]);
 	expect(catalogue.get('a')).toBeDefined();
 	away = false;
 	await catalogue.refresh();
+	expect(catalogue.behind()).toEqual([]);
 });
 
 test('start() reads every second until stop()', async () => {

@@ -1,4 +1,7 @@
+import { type Behind, behind, type Failing, failing } from '#schemas/behind.ts';
+import { limits } from '#schemas/limits.ts';
 import type { Region } from '#schemas/region.ts';
+import { causeOf } from './cause-of.ts';
 
 /** The control plane's database does not answer: what the catalogue has may be old. */
 export class CatalogueUnavailable extends Error {}
@@ -9,12 +12,12 @@ export interface Catalogue {
 	all(): Iterable<Region>;
 	/** Reads what changed before this call. Calls close together share a reading that begins after them. @throws CatalogueUnavailable */
 	refresh(): Promise<void>;
+	/** Whether the last reading failed: what it has may be old. */
+	behind(): Behind[];
 	/** Reads every second until stopped, so that a changed entry is known within two. */
 	start(): void;
 	stop(): void;
 }
-
-const EVERY_MS = 1000;
 
 /** @param load every entry (or those changed since the last call). */
 export function openCatalogue(load: () => Promise<Region[]>): Catalogue {
@@ -22,13 +25,16 @@ export function openCatalogue(load: () => Promise<Region[]>): Catalogue {
 	let reading: Promise<void> | undefined;
 	let next: Promise<void> | undefined;
 	let timer: NodeJS.Timeout | undefined;
+	let trouble: Failing | undefined;
 	async function read(): Promise<void> {
 		let entries: Region[];
 		try {
 			entries = await load();
 		} catch (error) {
-			throw new CatalogueUnavailable(`The catalogue cannot be read: ${error instanceof Error ? error.message : error}`);
+			trouble = failing(trouble, { cause: `The catalogue cannot be read: ${causeOf(error)}`, now: Date.now() });
+			throw new CatalogueUnavailable(trouble.cause);
 		}
+		trouble = undefined;
 		for (const entry of entries) if (entry.version > (regions.get(entry.region_id)?.version ?? 0)) regions.set(entry.region_id, entry);
 	}
 	function begin(): Promise<void> {
@@ -49,6 +55,7 @@ export function openCatalogue(load: () => Promise<Region[]>): Catalogue {
 		get: (regionId) => regions.get(regionId),
 		all: () => regions.values(),
 		refresh,
+		behind: () => (trouble ? [behind('the catalogue', trouble, Date.now())] : []),
 		start() {
 			const again = () => {
 				timer = setTimeout(
@@ -56,8 +63,8 @@ export function openCatalogue(load: () => Promise<Region[]>): Catalogue {
 						void refresh()
 							.catch(() => undefined)
 							.finally(() => timer && again()),
-					EVERY_MS,
-				); // the next reading says it again
+					limits.catalogue_read_ms,
+				); // behind() says it
 				timer.unref();
 			};
 			again();

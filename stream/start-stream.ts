@@ -4,6 +4,7 @@ import { logLine } from '#control-plane/log-line.ts';
 import { createMetrics } from '#control-plane/metrics.ts';
 import { serveDoor } from '#control-plane/serve-door.ts';
 import type { DecisionBatch } from '#schemas/decision.ts';
+import { limits } from '#schemas/limits.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Clock } from './clock.ts';
 import { openFeatureWorker } from './features/feature-worker.ts';
@@ -13,10 +14,6 @@ import { createIngestDoor } from './ingest/ingest-door.ts';
 import { openIntake } from './ingest/intake.ts';
 import type { EmbeddedLog } from './log/embedded-log.ts';
 import { openDecisionSink } from './sinks/decision-sink.ts';
-
-const EXPIRE_MS = 3_600_000;
-/** What a stop waits for the store of decisions; what is not stored by then waits in the log. */
-const DRAIN_MS = 2000;
 
 /** The river in one process: the producers' door, the feature worker and the sink of decisions. */
 export async function startStream(options: {
@@ -67,8 +64,15 @@ export async function startStream(options: {
 		help: 'How far the fold is behind the deployment clock',
 		read: () => Math.max(0, clock.now() - worker.as_of()) / 1000,
 	});
+	metrics.gauge('surgecast_features_final_minute_seconds', {
+		help: 'The last minute whose finals every partition has made, seconds since 1970',
+		read: () => worker.final_minute() / 1000,
+	});
 	metrics.gauge('surgecast_features_trouble', { help: '1 while a partition is not folded, told or saved', read: () => (worker.trouble() === null ? 0 : 1) });
-	const app = createIngestDoor({ intake, log, clock, authenticate, metrics, readiness: () => null });
+	const behind = () => [...worker.behind(), ...sink.behind(), ...catalogue.behind()];
+	metrics.gauge('surgecast_behind', { help: 'What lags or fails behind the door, as GET /readyz lists it', read: () => behind().length });
+	metrics.gauge('surgecast_behind_seconds', { help: 'The longest of it', read: () => Math.max(0, ...behind().map(({ seconds }) => seconds)) });
+	const app = createIngestDoor({ intake, log, clock, authenticate, metrics, readiness: () => null, behind });
 	const served = await serveDoor(app, { host: configuration.host, port: configuration.ingestPort });
 	catalogue.start();
 	const resumed_from = worker.as_of();
@@ -76,7 +80,7 @@ export async function startStream(options: {
 	sink.start();
 	const expire = () => void log.expire(clock.now()).catch((error) => onTrouble(`Old records stay: ${error.message}`));
 	expire();
-	const expiry = setInterval(expire, EXPIRE_MS);
+	const expiry = setInterval(expire, limits.log_expire_ms);
 	expiry.unref();
 	return {
 		url: served.url,
@@ -94,7 +98,7 @@ export async function startStream(options: {
 		async close() {
 			clearInterval(expiry);
 			await worker.stop();
-			await sink.drain(DRAIN_MS);
+			await sink.drain(limits.sink_drain_ms);
 			await sink.stop();
 			catalogue.stop();
 			ids.close();

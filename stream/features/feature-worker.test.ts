@@ -1,6 +1,9 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Event } from '#schemas/event.ts';
 import { featureIndex } from '#schemas/feature.ts';
+import { limits } from '#schemas/limits.ts';
 import { partition } from '#schemas/partition.ts';
 import { eventTopics } from '#schemas/topic.ts';
 import { encodeTick } from '../avro/codec.ts';
@@ -18,7 +21,7 @@ const workers: FeatureWorker[] = [];
 function river(options: { clock?: { virtual: boolean; now(): number } } = {}) {
 	const made = freshLog(PARTITIONS);
 	rivers.push(made);
-	const { log } = made;
+	const { log, path } = made;
 	const edge = fakeEdge();
 	const troubles: string[] = [];
 	const worker = async (more: { log?: EventLog; checkpoints?: FeatureCheckpoints } = {}) => {
@@ -43,7 +46,7 @@ function river(options: { clock?: { virtual: boolean; now(): number } } = {}) {
 		return now;
 	};
 	const bookings = (region: string) => edge.rows.get(region)?.values[featureIndex.booking_count_60min] ?? 0;
-	return { log, edge, troubles, worker, book, bookings };
+	return { log, path, edge, troubles, worker, book, bookings };
 }
 afterEach(async () => {
 	for (const worker of workers.splice(0)) await worker.stop();
@@ -156,6 +159,53 @@ describe('start()', () => {
 		expect(only.trouble()).toBe('The feature worker stopped partition 0: Cannot read user-events/0 from 7: the log has 9 to 12');
 		expect(bookings(lost)).toBe(0);
 		expect(only.as_of()).toBe(0);
+	});
+
+	test('stops at a record that a flipped bit has changed in the file, says so, and the other partitions go on (F18)', async () => {
+		const { log, path, worker, book, bookings, troubles } = river();
+		const [hurt, fine] = [ofPartition(0), ofPartition(1)];
+		await book(hurt);
+		await book(hurt);
+		const file = new DatabaseSync(join(path, 'log.sqlite'));
+		const { value } = file.prepare('SELECT value FROM record WHERE part = 0 AND offset = 1').get() as { value: Uint8Array };
+		value[value.length - 1]! ^= 8;
+		file.prepare('UPDATE record SET value = ? WHERE part = 0 AND offset = 1').run(value);
+		const only = await worker();
+		only.start();
+		await book(fine);
+		await until('the other partition', () => bookings(fine) === 1);
+		await until('the record before it', () => only.counts.folded === 2);
+		await until('its name', () => only.behind().length === 1);
+		expect(only.behind()).toEqual([
+			{
+				what: 'features of partition 0',
+				since: expect.stringMatching(/Z$/),
+				seconds: expect.any(Number),
+				cause: 'Partition 0 waits: record user-events/0@1 of the log fails its checksum',
+			},
+		]);
+		expect(troubles).toEqual(['Partition 0 waits: record user-events/0@1 of the log fails its checksum']);
+		value[value.length - 1]! ^= 8;
+		file.prepare('UPDATE record SET value = ? WHERE part = 0 AND offset = 1').run(value);
+		file.close();
+		await until('both', () => bookings(hurt) === 2);
+		await until('no trouble', () => only.behind().length === 0);
+		expect(await log.end('dead-letter', 0)).toBe(0);
+	});
+
+	test('behind() names a partition that stands still, by how far it lags', async () => {
+		const clock = settableClock(Date.now());
+		const { worker } = river({ clock });
+		const only = await worker();
+		only.start();
+		await until('all folded up to the clock', () => only.behind().length === 0 && only.as_of() > 0);
+		await only.stop();
+		clock.at += limits.behind_ms;
+		expect(only.behind()).toEqual([]);
+		clock.at += 1;
+		expect(only.behind().map(({ what, cause }) => `${what}: ${cause}`)).toEqual(
+			[0, 1].map((number) => `features of partition ${number}: the fold lags behind the clock`),
+		);
 	});
 
 	test('a worker that lost its partitions to another stops pushing and saving them (F4)', async () => {

@@ -1,17 +1,24 @@
+import { type Behind, behind, type Failing, failing } from '#schemas/behind.ts';
 import { limits } from '#schemas/limits.ts';
 import { type Catalogue, CatalogueUnavailable } from '../catalogue.ts';
+import { causeOf } from '../cause-of.ts';
 import type { Clock } from '../clock.ts';
 import { type EventLog, LogUnavailable, type ReadLimits } from '../log/event-log.ts';
 import { type FeatureCheckpoints, Fenced } from '../log/feature-checkpoints.ts';
 import type { FrameClient } from './frame-client.ts';
+import { CorruptRecord } from './inbox.ts';
 import { openPartitionWorker, type PartitionWorker, type WorkerCounts } from './partition-worker.ts';
 
 export interface FeatureWorker {
 	readonly counts: WorkerCounts & { pushes: number; push_failures: number; checkpoint_failures: number };
 	/** Least as_of of the partitions, milliseconds; what readiness and metrics show. */
 	as_of(): number;
-	/** Null while all is well, else what is wrong, for readiness. */
+	/** The last minute whose finals every partition has made, milliseconds; 0 before any. */
+	final_minute(): number;
+	/** Null while all is well, else what is wrong, for people. */
 	trouble(): string | null;
+	/** The partitions that are not folded, told or saved, and those that stand more than limits.behind_ms before the clock. */
+	behind(): Behind[];
 	/** Goes on by itself until stopped: on the wall clock. */
 	start(): void;
 	/**
@@ -36,15 +43,8 @@ interface Owned {
 	/** It is given up: somebody else owns it, or its place in the log is lost. Nothing of it is pushed or saved any more. */
 	stopped: boolean;
 	/** What is wrong with it, by what it was doing. */
-	trouble: { fold?: string | undefined; push?: string | undefined; save?: string | undefined };
+	trouble: { fold?: Failing | undefined; push?: Failing | undefined; save?: Failing | undefined };
 }
-
-const RETRY_MS = 200;
-const STEP_DEADLINE_MS = 30_000;
-/** The loop sleeps at most this long, so that finals come in time. */
-const SLEEP_MS = 1000;
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Takes over every partition of the log and keeps the edge told. */
 export async function openFeatureWorker(options: {
@@ -60,6 +60,7 @@ export async function openFeatureWorker(options: {
 }): Promise<FeatureWorker> {
 	const { log, clock, edge, push_interval_ms, onTrouble = () => undefined } = options;
 	const counts = { folded: 0, duplicates: 0, late: 0, dead: 0, finals: 0, pushes: 0, push_failures: 0, checkpoint_failures: 0 };
+	const opened_at = Date.now();
 	const owned: Owned[] = [];
 	for (let number = 0; number < log.partitions; number++) {
 		const partition = await openPartitionWorker(number, { ...options, counts });
@@ -78,14 +79,15 @@ export async function openFeatureWorker(options: {
 	const unsubscribe = log.onAppend(stir);
 
 	function note(owner: Owned, what: keyof Owned['trouble'], text: string | undefined): void {
-		if (text !== undefined && owner.trouble[what] !== text) onTrouble(text); // said once, not at every retry
-		owner.trouble[what] = text;
+		const before = owner.trouble[what];
+		if (text !== undefined && before?.cause !== text) onTrouble(text); // said once, not at every retry
+		owner.trouble[what] = text === undefined ? undefined : failing(before, { cause: text, now: Date.now() });
 	}
 
 	/** A partition that must not go on; the others do. */
 	function giveUp(owner: Owned, error: unknown): void {
 		owner.stopped = true;
-		note(owner, 'fold', `The feature worker stopped partition ${owner.partition.number}: ${messageOf(error)}`);
+		note(owner, 'fold', `The feature worker stopped partition ${owner.partition.number}: ${causeOf(error)}`);
 	}
 
 	/** Looks once. @throws what is not over by waiting. */
@@ -95,9 +97,9 @@ export async function openFeatureWorker(options: {
 			note(owner, 'fold', undefined);
 			return more;
 		} catch (error) {
-			if (!(error instanceof LogUnavailable || error instanceof CatalogueUnavailable)) throw error;
-			note(owner, 'fold', `Partition ${owner.partition.number} waits: ${error.message}`);
-			owner.look_at = Date.now() + RETRY_MS;
+			if (!(error instanceof LogUnavailable || error instanceof CatalogueUnavailable || error instanceof CorruptRecord)) throw error;
+			note(owner, 'fold', `Partition ${owner.partition.number} waits: ${causeOf(error)}`);
+			owner.look_at = Date.now() + limits.fold_retry_ms;
 			return false;
 		}
 	}
@@ -110,7 +112,7 @@ export async function openFeatureWorker(options: {
 		let down: string | undefined;
 		const answers = await edge.push(frames).catch((error) => {
 			counts.push_failures += 1;
-			down = messageOf(error);
+			down = causeOf(error);
 			return undefined;
 		});
 		let told = true;
@@ -137,13 +139,13 @@ export async function openFeatureWorker(options: {
 		if (whole) owner.whole_at = now;
 		owner.pushing = send([owner], whole)
 			.then((told) => {
-				if (!told) owner.pushed_at = Date.now() + RETRY_MS - push_interval_ms;
+				if (!told) owner.pushed_at = Date.now() + limits.fold_retry_ms - push_interval_ms;
 			})
 			.catch((error) => {
 				// The store is away for raising the epoch: the next refusal asks again.
 				if (error instanceof Fenced) giveUp(owner, error);
-				else note(owner, 'push', `A push of partition ${owner.partition.number} failed: ${messageOf(error)}`);
-				owner.pushed_at = Date.now() + RETRY_MS - push_interval_ms;
+				else note(owner, 'push', `A push of partition ${owner.partition.number} failed: ${causeOf(error)}`);
+				owner.pushed_at = Date.now() + limits.fold_retry_ms - push_interval_ms;
 			})
 			.finally(() => {
 				owner.pushing = undefined;
@@ -161,16 +163,16 @@ export async function openFeatureWorker(options: {
 			if (error instanceof Fenced) throw error;
 			// While the store is away the worker folds and pushes on, and saves later.
 			counts.checkpoint_failures += 1;
-			note(owner, 'save', `A checkpoint of partition ${owner.partition.number} failed: ${messageOf(error)}`);
+			note(owner, 'save', `A checkpoint of partition ${owner.partition.number} failed: ${causeOf(error)}`);
 		}
 	}
 
 	/** When this partition wants to be looked at again without news, milliseconds from `now` on. */
 	function dueIn(owner: Owned, now: number): number {
-		if (owner.stopped) return SLEEP_MS;
+		if (owner.stopped) return limits.fold_sleep_ms;
 		const push = owner.partition.dirty || owner.whole_next ? owner.pushed_at + push_interval_ms : owner.whole_at + limits.confirm_ms;
 		const held = owner.partition.held_until - clock.now() + 1; // shown once the clock is past it
-		return Math.max(1, Math.min(SLEEP_MS, owner.pushing ? SLEEP_MS : push - now, owner.look_at > now ? owner.look_at - now : held));
+		return Math.max(1, Math.min(limits.fold_sleep_ms, owner.pushing ? limits.fold_sleep_ms : push - now, owner.look_at > now ? owner.look_at - now : held));
 	}
 
 	async function loop(): Promise<void> {
@@ -190,7 +192,7 @@ export async function openFeatureWorker(options: {
 			}
 			if (more || news || stopping) continue;
 			const now = Date.now();
-			const due = Math.min(SLEEP_MS, ...owned.map((owner) => dueIn(owner, now)));
+			const due = Math.min(limits.fold_sleep_ms, ...owned.map((owner) => dueIn(owner, now)));
 			await new Promise<void>((resolve) => {
 				const timer = setTimeout(resolve, due);
 				wake = () => {
@@ -202,17 +204,27 @@ export async function openFeatureWorker(options: {
 		}
 	}
 
-	const trouble = (): string | null => owned.flatMap(({ trouble: { fold, push, save } }) => fold ?? push ?? save ?? []).at(0) ?? null;
+	const trouble = (): string | null => owned.flatMap(({ trouble: { fold, push, save } }) => (fold ?? push ?? save)?.cause ?? []).at(0) ?? null;
+
+	/** How a partition stands: its failures, or that it lags without one. */
+	function partitionBehind({ partition, trouble: { fold, push, save } }: Owned): Behind[] {
+		const what = `features of partition ${partition.number}`;
+		const failures = [fold, push, save].filter((one) => one !== undefined).map((one) => behind(what, one, Date.now()));
+		if (failures.length > 0 || clock.virtual || clock.now() - partition.as_of <= limits.behind_ms) return failures;
+		return [behind(what, { since: Math.max(partition.as_of, opened_at), cause: 'the fold lags behind the clock' }, Date.now())];
+	}
 
 	return {
 		counts,
 		as_of: () => Math.min(...owned.map(({ partition }) => partition.as_of)),
+		final_minute: () => Math.min(...owned.map(({ partition }) => partition.final_minute)),
 		trouble,
+		behind: () => owned.flatMap(partitionBehind),
 		start() {
 			running ??= loop();
 		},
 		async step() {
-			const deadline = Date.now() + STEP_DEADLINE_MS;
+			const deadline = Date.now() + limits.fold_step_ms;
 			// Side by side, so that their finals share an append.
 			await Promise.all(
 				owned.map(async ({ partition }) => {
@@ -221,7 +233,7 @@ export async function openFeatureWorker(options: {
 			);
 			for (let told = await send(owned, true); !told; told = await send(owned, true)) {
 				if (Date.now() > deadline) throw new Error(`Cannot finish a step: not every shard acknowledges (${trouble() ?? 'a frame was refused'})`);
-				await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+				await new Promise((resolve) => setTimeout(resolve, limits.fold_retry_ms));
 			}
 			for (const owner of owned) if (Date.now() - owner.saved_at >= limits.checkpoint_ms) await save(owner);
 		},

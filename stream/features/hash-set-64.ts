@@ -1,9 +1,9 @@
-const SLOTS_MIN = 1024;
+import { limits } from '#schemas/limits.ts';
 
 /** A set of 64-bit hashes: open addressing in two typed arrays, at most half full. 0/0 is the empty slot, so it is no member. */
 export class HashSet64 {
-	#high = new Uint32Array(SLOTS_MIN);
-	#low = new Uint32Array(SLOTS_MIN);
+	#high = new Uint32Array(limits.id_slots_min);
+	#low = new Uint32Array(limits.id_slots_min);
 	size = 0;
 
 	#slot(high: number, low: number): number {

@@ -1,8 +1,7 @@
+import { limits } from '#schemas/limits.ts';
 import { HashSet64 } from './hash-set-64.ts';
 
-const BUCKET_MS = 300_000;
-
-const bucketOf = (timestamp: number): number => Math.floor(timestamp / BUCKET_MS);
+const bucketOf = (timestamp: number): number => Math.floor(timestamp / limits.id_bucket_ms);
 
 /**
  * The event ids that a partition has folded, as 64-bit hashes in buckets of five minutes of event time. An id is remembered until the partition's

@@ -4,6 +4,9 @@ import { type EventTopic, eventTopics } from '#schemas/topic.ts';
 import { decode, Undecodable } from '../avro/codec.ts';
 import type { EventLog, ReadLimits, StoredRecord } from '../log/event-log.ts';
 
+/** A stored record is not what was written: nothing of its partition is folded beyond it until it reads well again (another disk, a backup). */
+export class CorruptRecord extends Error {}
+
 /** A record of an event topic, and what is to be done with it. */
 export interface Read {
 	topic: EventTopic;
@@ -22,7 +25,10 @@ export interface Read {
  * never on how many records a reading brought.
  */
 export interface Inbox {
-	/** Reads on where there is room. `onEvent` sees every event that came. */
+	/**
+	 * Reads on where there is room. `onEvent` sees every event that came.
+	 * @throws CorruptRecord when nothing is left before a record that fails its checksum; it is read again by the next call.
+	 */
 	fill(onEvent: (event: Event) => void): Promise<void>;
 	/** The next record, or undefined until fill() has brought more of a topic that has more. */
 	peek(): Read | undefined;
@@ -59,7 +65,6 @@ export function openInbox(options: {
 			read.aside = { to, reason };
 			return read;
 		};
-		if (record.corrupt) return aside('dead-letter', 'the stored bytes fail their checksum');
 		if (record.value.length > limits.log_record_bytes_max) return aside('dead-letter', `${record.value.length} bytes are more than a record may have`);
 		try {
 			const decoded = decode(record.value);
@@ -96,13 +101,16 @@ export function openInbox(options: {
 					lane.at = 0;
 				}
 				for (const record of records) {
+					if (record.corrupt) break; // what lies before it is good
 					const read = judge(lane.topic, record, lane.stamp);
 					lane.stamp = read.stamp;
 					if (read.event) onEvent(read.event);
 					lane.buffer.push(read);
+					lane.next += 1;
 				}
-				lane.next += records.length;
 				lane.complete = lane.next >= (await log.end(lane.topic, number));
+				if (lane.buffer.length === 0 && records.length > 0)
+					throw new CorruptRecord(`record ${lane.topic}/${number}@${lane.next} of the log fails its checksum`);
 			}
 		},
 		peek() {

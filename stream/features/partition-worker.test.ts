@@ -7,6 +7,7 @@ import { partition } from '#schemas/partition.ts';
 import { decode, encodeTick } from '../avro/codec.ts';
 import { type Appended, type EventLog, LogUnavailable, PositionLost } from '../log/event-log.ts';
 import { type FeatureCheckpoints, Fenced } from '../log/feature-checkpoints.ts';
+import { CorruptRecord } from './inbox.ts';
 import { openPartitionWorker } from './partition-worker.ts';
 import { booking, everything, fakeCatalogue, finalsOf, freshLog, LATENESS_MS, MINUTE, recordOf, START, settableClock } from './river.test-support.ts';
 
@@ -195,7 +196,7 @@ describe('openPartitionWorker() whatever happens', () => {
 });
 
 describe('look()', () => {
-	test('counts an event once however often it is resent, across a save and a restart', async () => {
+	test('counts an event once however often it is resent, across a save and a restart (F5)', async () => {
 		const { clock, counts, worker, append } = river();
 		const first = await worker();
 		await append(booking('a', START), booking('a', START), booking('a', START + 1, { event_type: 'search' }));
@@ -464,6 +465,33 @@ describe('look()', () => {
 		expect(bookings(only)).toBe(2);
 	});
 
+	test('folds what lies before a record whose stored bytes changed, then stops there by name, and goes on when it reads well again (F18)', async () => {
+		const { log, clock, counts, worker, append } = river();
+		await append(booking('a', START), booking('b', START + 1), booking('c', START + 2));
+		let flipped = true;
+		const damaged: EventLog = {
+			...log,
+			read: async (topic, number, options) =>
+				(await log.read(topic, number, options)).map((record) =>
+					flipped && topic === 'user-events' && record.offset === 1 ? { ...record, corrupt: true } : record,
+				),
+		};
+		clock.at = START + 1000;
+		const only = await worker({ log: damaged });
+		await only.look();
+		await expect(only.look()).rejects.toThrow(new CorruptRecord('record user-events/0@1 of the log fails its checksum'));
+		await expect(only.look()).rejects.toThrow(CorruptRecord);
+		expect(counts).toMatchObject({ folded: 1, dead: 0 });
+		expect(only.as_of).toBe(START); // not beyond: its regions age at the edge
+		expect(await everything(log, 'dead-letter')).toEqual([]);
+		await only.save();
+		const next = await worker({ log: damaged });
+		await expect(next.look()).rejects.toThrow('user-events/0@1');
+		flipped = false;
+		await fold(next);
+		expect(bookings(next)).toBe(3);
+	});
+
 	test('throws PositionLost when the log was cut under it, and starts at the oldest record where it has no place (F13)', async () => {
 		const { log, clock, worker, append } = river();
 		await append(booking('a', START));
@@ -601,6 +629,35 @@ describe('frames() and pushed()', () => {
 		const live = (await everything(log, 'demand-signals')).map(({ timestamp }) => timestamp - START);
 		expect(live).toEqual([1000, 61_000]);
 	});
+});
+
+test('openPartitionWorker() folds again from the log when its checkpoint is of a form that this release does not read, and replaces it', async () => {
+	const { log, clock, counts, worker, append } = river();
+	await append(booking('a', START), booking('b', START, { region_id: 'r-1' }));
+	clock.at = START + 1000;
+	const first = await worker();
+	await fold(first);
+	await first.save();
+	const { checkpoints } = log;
+	const older: FeatureCheckpoints = {
+		...checkpoints,
+		async load(number) {
+			const stored = await checkpoints.load(number);
+			return stored && { ...stored, regions: stored.regions.map((region) => ({ ...region, recent: Uint8Array.of(0, ...region.recent.subarray(1)) })) };
+		},
+	};
+	const troubles: string[] = [];
+	const made = { log, clock, lateness_ms: LATENESS_MS, counts, catalogue: fakeCatalogue(REGIONS) };
+	const second = await openPartitionWorker(0, { ...made, checkpoints: older, onTrouble: (text) => troubles.push(text) });
+	expect(troubles).toEqual(['Partition 0 is folded again from the start of the log: Cannot restore a window: its form is 0, this release reads 1']);
+	expect(second.as_of).toBe(0);
+	await fold(second);
+	expect([bookings(second), bookings(second, 'r-1')]).toEqual([1, 1]);
+	await second.save();
+	const third = await worker();
+	expect([third.as_of, bookings(third), bookings(third, 'r-1')]).toEqual([START + 1000, 1, 1]);
+	await fold(third);
+	expect(counts).toMatchObject({ folded: 4, duplicates: 0 });
 });
 
 test('save() after failures keeps ids and day blocks, and the store does not grow for ever', async () => {

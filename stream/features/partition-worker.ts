@@ -11,9 +11,10 @@ import { partition } from '#schemas/partition.ts';
 import { type EventTopic, eventTopics } from '#schemas/topic.ts';
 import { encodeSignal } from '../avro/codec.ts';
 import type { Catalogue } from '../catalogue.ts';
+import { causeOf } from '../cause-of.ts';
 import type { Clock } from '../clock.ts';
 import type { Appended, EventLog, ReadLimits } from '../log/event-log.ts';
-import type { FeatureCheckpoints, FeatureProgress, RegionState } from '../log/feature-checkpoints.ts';
+import type { FeatureCheckpoint, FeatureCheckpoints, FeatureProgress, RegionState } from '../log/feature-checkpoints.ts';
 import { ActiveMinutes } from './active-minutes.ts';
 import { IdIndex } from './id-index.ts';
 import { openInbox, type Read } from './inbox.ts';
@@ -23,11 +24,7 @@ const MINUTE_MS = 60_000;
 const QUARTER_HOUR_MS = 15 * MINUTE_MS;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-const READ: ReadLimits = { records_max: 2000, bytes_max: 4 * 1024 * 1024 };
-/** Records for the log that one look makes at most: after hours of silence the finals come in portions, and others get their turn. */
-const OUTBOX_MAX = 2000;
-/** Day blocks older than the usuals ever need. */
-const DAYS_KEPT = 31;
+const READ: ReadLimits = { records_max: limits.fold_read_records_max, bytes_max: limits.fold_read_bytes_max };
 
 export interface WorkerCounts {
 	folded: number;
@@ -51,6 +48,7 @@ export interface PartitionWorkerOptions {
 	clock: Clock;
 	lateness_ms: number;
 	counts: WorkerCounts;
+	onTrouble?: ((text: string) => void) | undefined;
 	/** How much is read of a topic at once. */
 	read?: ReadLimits | undefined;
 }
@@ -59,10 +57,12 @@ export interface PartitionWorkerOptions {
 export interface PartitionWorker {
 	readonly number: number;
 	readonly as_of: number;
+	/** The last minute whose finals are made, milliseconds; 0 before any. */
+	readonly final_minute: number;
 	readonly regions: number;
 	/**
 	 * Reads and folds what is there, up to a bound. True when more is waiting.
-	 * @throws LogUnavailable, CatalogueUnavailable: nothing is lost, look again later. PositionLost: stop.
+	 * @throws LogUnavailable, CatalogueUnavailable, CorruptRecord: nothing is lost, look again later. PositionLost: stop.
 	 */
 	look(): Promise<boolean>;
 	/** Whether regions changed that the Shard has not acknowledged. */
@@ -84,17 +84,20 @@ const nothingRead = (): Record<EventTopic, number> => ({ 'user-events': 0, 'supp
 
 /**
  * Takes over a partition: claims its epoch and goes on from its checkpoint, or from the start of the log where there is none (or where it is of
- * another log). Order of effects in a look: fold, append finals and what goes aside; then, at a save, the position that moves past their records.
+ * another log, or of a form that this release does not read). Order of effects in a look: fold, append finals and what goes aside; then, at a save,
+ * the position that moves past their records.
  */
 export async function openPartitionWorker(number: number, options: PartitionWorkerOptions): Promise<PartitionWorker> {
-	const { log, checkpoints, catalogue, clock, lateness_ms, counts } = options;
+	const { log, checkpoints, catalogue, clock, lateness_ms, counts, onTrouble = () => undefined } = options;
 	const settle_ms = lateness_ms + limits.stamp_to_append_ms_max;
 	// A final looks back an hour from a minute that is as old as an event may still come, and events may lie ahead.
 	const active_ms = settle_ms + HOUR_MS + limits.future_ms_max + 2 * MINUTE_MS;
 	let epoch = await checkpoints.claim(number);
 	let seq = 0;
 	const stored = await checkpoints.load(number);
-	const usable = stored?.progress.log_identity === log.identity ? stored : undefined;
+	const usable = stored?.progress.log_identity === log.identity ? restored(stored) : undefined;
+	/** What is in the store does not count: the first save that succeeds replaces it. */
+	let anew = usable === undefined;
 	const progress: FeatureProgress = usable?.progress ?? {
 		positions: nothingRead(),
 		stamps: nothingRead(),
@@ -109,9 +112,7 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 	if (!usable) for (const topic of eventTopics) progress.positions[topic] = await log.start(topic, number);
 	const ids = new IdIndex(progress.seeds);
 	for (const part of usable?.ids ?? []) ids.restore(part);
-	const regions = new Map<string, HeldRegion>();
-	for (const { region_id, recent, active, days } of usable?.regions ?? [])
-		regions.set(region_id, { window: restoreWindow({ recent, days, lateness_ms }), active: new ActiveMinutes(active_ms, active), usual_week: undefined });
+	const regions = usable?.held ?? new Map<string, HeldRegion>();
 	const inbox = openInbox({ log, number, lateness_ms, read: options.read ?? READ, from: progress });
 	const ticks = nothingRead();
 	/** Events of a region that is not in the catalogue were read: it is asked again before they are folded. */
@@ -126,6 +127,20 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 	const unsavedParts = new Map<string, RegionState>();
 	let moved = false;
 	let liveMinute = 0;
+
+	/** A checkpoint with its windows; undefined for one of another release, whose form cannot be read: then the log is folded again. */
+	function restored(checkpoint: FeatureCheckpoint): (FeatureCheckpoint & { held: Map<string, HeldRegion> }) | undefined {
+		try {
+			const held = checkpoint.regions.map(({ region_id, recent, active, days }): [string, HeldRegion] => {
+				const window = restoreWindow({ recent, days, lateness_ms });
+				return [region_id, { window, active: new ActiveMinutes(active_ms, active), usual_week: undefined }];
+			});
+			return { ...checkpoint, held: new Map(held) };
+		} catch (error) {
+			onTrouble(`Partition ${number} is folded again from the start of the log: ${causeOf(error)}`);
+			return undefined;
+		}
+	}
 
 	/** A record that changes no window, on a side topic with its original bytes and where it came from. */
 	function aside({ topic, record }: Read, { to, reason }: NonNullable<Read['aside']>): void {
@@ -195,7 +210,7 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 			return true;
 		}
 		for (let minute = progress.final_minute + MINUTE_MS; minute <= last; minute += MINUTE_MS) {
-			if (outbox.length >= OUTBOX_MAX) return false;
+			if (outbox.length >= limits.fold_appends_max) return false;
 			for (const [id, held] of regions) {
 				if (!logged(held, minute)) continue;
 				const region = catalogue.get(id);
@@ -264,6 +279,9 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 		number,
 		get as_of() {
 			return progress.as_of;
+		},
+		get final_minute() {
+			return progress.final_minute;
 		},
 		get regions() {
 			return regions.size;
@@ -376,12 +394,14 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 			try {
 				await checkpoints.save(number, {
 					epoch,
+					anew,
 					progress: structuredClone(progress),
 					regions: [...unsavedParts.values()],
 					ids: ids.changes(),
 					forgotten_buckets_below: ids.first,
-					forgotten_days_below: Math.floor(progress.as_of / DAY_MS) - DAYS_KEPT,
+					forgotten_days_below: Math.floor(progress.as_of / DAY_MS) - limits.fold_days_kept,
 				});
+				anew = false;
 				unsavedParts.clear();
 				ids.saved();
 			} catch (error) {

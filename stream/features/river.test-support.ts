@@ -48,6 +48,7 @@ export function fakeCatalogue(ids: readonly string[]) {
 		},
 		get: (id) => known.get(id),
 		all: () => known.values(),
+		behind: () => [],
 		async refresh() {
 			fake.refreshes += 1;
 			if (fake.fail) throw fake.fail;

@@ -39,10 +39,11 @@ export function embeddedCheckpoints(db: DatabaseSync, transaction: <T>(work: () 
 				ids: ids as unknown as FeatureCheckpoint['ids'],
 			};
 		},
-		async save(partition, { epoch, progress, regions, ids, forgotten_buckets_below, forgotten_days_below }) {
+		async save(partition, { epoch, anew, progress, regions, ids, forgotten_buckets_below, forgotten_days_below }) {
 			transaction(() => {
 				const owner = ownerOf(partition);
 				if (owner > epoch) throw new Fenced(`Cannot save partition ${partition} as epoch ${epoch}: epoch ${owner} owns it`);
+				if (anew) for (const table of ['region_state', 'region_day', 'event_ids']) db.prepare(`DELETE FROM ${table} WHERE part = ?`).run(partition);
 				db.prepare('INSERT OR REPLACE INTO worker_state (part, body) VALUES (?, ?)').run(partition, JSON.stringify({ progress }));
 				const putRegion = db.prepare('INSERT OR REPLACE INTO region_state (part, region_id, recent, active) VALUES (?, ?, ?, ?)');
 				const putDay = db.prepare('INSERT OR REPLACE INTO region_day (part, region_id, day, counts) VALUES (?, ?, ?, ?)');

@@ -89,7 +89,7 @@ test('read() marks any changed column of a record', async () => {
 	}
 });
 
-test('append() that was reported done survives kill -9', async () => {
+test('append() that was reported done survives kill -9 (F38)', async () => {
 	const path = directory();
 	for (let round = 0; round < 3; round++) {
 		const child = spawn(process.execPath, [join(import.meta.dirname, 'append-for-ever.test-process.ts'), path], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -120,7 +120,7 @@ test('append() that was reported done survives kill -9', async () => {
 	}
 });
 
-test('append() on a full disk throws LogUnavailable, reads go on, and there is room again after expire()', async () => {
+test('append() on a full disk throws LogUnavailable, reads go on, and there is room again after expire() (F16)', async () => {
 	const log = openEmbeddedLog(directory(), { partitions: 4, pages_max: 200 });
 	const value = new Uint8Array(20_000);
 	let kept = 0;
@@ -158,6 +158,7 @@ test('checkpoints fence by epoch: claim, save, raise', async () => {
 	const bytes = Uint8Array.of(1, 2, 3);
 	const body = (epoch: number) => ({
 		epoch,
+		anew: false,
 		progress,
 		regions: [{ region_id: 'r', recent: bytes, active: bytes, days: [10, 11].map((day) => ({ day, counts: bytes })) }],
 		ids: [4, 4, 7].map((bucket) => ({ bucket, hashes: bytes })),
@@ -172,6 +173,8 @@ test('checkpoints fence by epoch: claim, save, raise', async () => {
 	const loaded = await checkpoints.load(1);
 	expect(loaded!.ids.map(({ bucket }) => bucket)).toEqual([7, 7]);
 	expect(loaded!.regions[0]!.days.map(({ day }) => day)).toEqual([11]);
+	await checkpoints.save(1, { ...body(mine), anew: true, regions: [{ ...body(mine).regions[0]!, region_id: 's', days: [] }], ids: [] });
+	expect(await checkpoints.load(1)).toMatchObject({ regions: [{ region_id: 's', days: [] }], ids: [] }); // nothing of before
 	expect(await checkpoints.raise(1, { epoch: mine, above: 40 })).toBe(41);
 	const theirs = await checkpoints.claim(1);
 	expect(theirs).toBe(42);

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { limits } from '#schemas/limits.ts';
 import { keyedTopics, retentionMs, type Topic, topics } from '#schemas/topic.ts';
-import { crc32c } from './crc32c.ts';
 import { CHECKPOINT_TABLES, embeddedCheckpoints } from './embedded-checkpoints.ts';
 import { type Appended, type EventLog, LogUnavailable, PositionLost, type StoredRecord } from './event-log.ts';
 import type { FeatureCheckpoints } from './feature-checkpoints.ts';
+import { recordChecksum } from './record-checksum.ts';
 
 /** The log was made with another number of partitions. */
 export class PartitionsDiffer extends Error {}
@@ -25,21 +26,6 @@ ${CHECKPOINT_TABLES}`;
 
 /** A row as an array: half the price of an object. */
 type Row = [offset: number, at: number, crc: number, key: string, headers: string | null, value: Uint8Array];
-
-/** Rows fetched at once: few at first and where records are large, so that bytes_max bounds memory. */
-const PAGE_MIN = 16;
-const PAGE_MAX = 1000;
-/** Records deleted in one transaction by expire(), so that appends between them wait for milliseconds. */
-const EXPIRE_MAX = 5000;
-
-let scratch = Buffer.allocUnsafe(4096);
-
-/** One checksum over everything a reader relies on. */
-function checksum(place: string, offset: number, at: number, key: string, headers: string | null, value: Uint8Array): number {
-	const text = `${place}/${offset}/${at}/${key}/${headers ?? ''}`;
-	if (text.length * 3 > scratch.length) scratch = Buffer.allocUnsafe(text.length * 6);
-	return crc32c(value, crc32c(scratch, 0, scratch.write(text)));
-}
 
 /** SQLite's own words (disk full, locked, I/O, malformed) are for the operator; the caller may try later. */
 function unavailable(error: unknown): unknown {
@@ -63,7 +49,8 @@ function guarded<T>(work: () => T): T {
 export function openEmbeddedLog(directory: string, options: { partitions: number; pages_max?: number }): EmbeddedLog {
 	mkdirSync(directory, { recursive: true });
 	const db = new DatabaseSync(join(directory, 'log.sqlite'));
-	db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 4000');
+	db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -${limits.log_cache_kib}`);
+	db.exec(`PRAGMA busy_timeout = ${limits.log_busy_ms}; PRAGMA wal_autocheckpoint = ${limits.log_wal_pages}`);
 	if (options.pages_max !== undefined) db.exec(`PRAGMA max_page_count = ${options.pages_max}`);
 	db.exec(TABLES);
 	const about = (name: string, value: string): string => {
@@ -156,7 +143,7 @@ export function openEmbeddedLog(directory: string, options: { partitions: number
 		const slot = slotOf(topic, partition);
 		const offset = ends.get(slot) ?? slot.end;
 		const head = headers ? JSON.stringify(headers) : null;
-		insert.run(slot.number, partition, offset, timestamp, checksum(slot.place, offset, timestamp, key, head, value), key, head, value);
+		insert.run(slot.number, partition, offset, timestamp, recordChecksum(slot.place, offset, timestamp, key, head, value), key, head, value);
 		ends.set(slot, offset + 1);
 	}
 
@@ -182,7 +169,7 @@ export function openEmbeddedLog(directory: string, options: { partitions: number
 				throw new PositionLost(`Cannot read ${topic}/${partition} from ${offset}: the log has ${slot.start} to ${slot.end}`);
 			const records: StoredRecord[] = [];
 			let bytes = 0;
-			let page = PAGE_MIN;
+			let page: number = limits.log_read_records_min;
 			while (records.length < records_max) {
 				const limit = Math.min(page, records_max - records.length);
 				const rows = guarded(() => select.all(slot.number, partition, offset + records.length, limit)) as unknown as Row[];
@@ -197,14 +184,14 @@ export function openEmbeddedLog(directory: string, options: { partitions: number
 						value,
 						timestamp,
 						headers: headers === null ? undefined : parseHeaders(headers),
-						corrupt: checksum(slot.place, at, timestamp, key, headers, value) !== crc,
+						corrupt: recordChecksum(slot.place, at, timestamp, key, headers, value) !== crc,
 					});
 				}
 				if (rows.length < limit) {
 					if (offset + records.length < slot.end) throw new PositionLost(`Cannot read ${topic}/${partition}: offset ${offset + records.length} is missing`);
 					break;
 				}
-				page = Math.max(PAGE_MIN, Math.min(PAGE_MAX, Math.floor((bytes_max - bytes) / (bytes / records.length + 1))));
+				page = Math.max(limits.log_read_records_min, Math.min(limits.log_read_records_max, Math.floor((bytes_max - bytes) / (bytes / records.length + 1))));
 			}
 			return records;
 		},
@@ -229,7 +216,7 @@ export function openEmbeddedLog(directory: string, options: { partitions: number
 				const oldest = now - retentionMs[slot.topic];
 				for (;;) {
 					// A prefix goes, so that no reader meets a hole; the last record stays: it keeps the offsets growing over a restart.
-					const last = Math.min(slot.end - 1, slot.start + EXPIRE_MAX);
+					const last = Math.min(slot.end - 1, slot.start + limits.log_expire_records_max);
 					if (last <= slot.start) break;
 					const young = guarded(() => selectYoung.get(slot.number, slot.partition, slot.start, last, oldest));
 					const below = young ? Number(young['offset']) : last;

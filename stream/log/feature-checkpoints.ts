@@ -43,6 +43,12 @@ export interface FeatureCheckpoints {
 	 */
 	raise(partition: number, options: { epoch: number; above: number }): Promise<number>;
 	load(partition: number): Promise<FeatureCheckpoint | undefined>;
-	/** What changed since the last save. @throws Fenced */
-	save(partition: number, checkpoint: FeatureCheckpoint & { epoch: number; forgotten_buckets_below: number; forgotten_days_below: number }): Promise<void>;
+	/**
+	 * What changed since the last save; `anew`: the fold began again, and nothing that was saved before counts any more.
+	 * @throws Fenced
+	 */
+	save(
+		partition: number,
+		checkpoint: FeatureCheckpoint & { epoch: number; anew: boolean; forgotten_buckets_below: number; forgotten_days_below: number },
+	): Promise<void>;
 }

@@ -95,6 +95,9 @@ test('keeps the backlog while the store is away and drains it afterwards; troubl
 	await until('failures', () => sink.counts.failures > 2);
 	expect(sink.trouble()).toBe('Decisions wait in the log: no database');
 	expect(troubles).toEqual(['Decisions wait in the log: no database']);
+	expect(sink.behind()).toEqual([
+		{ what: 'the store of decisions', since: expect.stringMatching(/Z$/), seconds: expect.any(Number), cause: 'Decisions wait in the log: no database' },
+	]);
 	const started = Date.now();
 	await sink.drain(100); // does not wait for ever: a stop must end
 	expect(Date.now() - started).toBeLessThan(2000);
@@ -102,6 +105,7 @@ test('keeps the backlog while the store is away and drains it afterwards; troubl
 	await sink.drain(10_000);
 	expect(store.decisions.size).toBe(20);
 	await until('no trouble', () => sink.trouble() === null);
+	expect(sink.behind()).toEqual([]);
 });
 
 test('names and skips a record that cannot be read', async () => {

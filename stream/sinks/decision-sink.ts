@@ -1,17 +1,20 @@
+import { type Behind, behind, type Failing, failing } from '#schemas/behind.ts';
 import type { DecisionBatch } from '#schemas/decision.ts';
+import { limits } from '#schemas/limits.ts';
 import { decode, Undecodable } from '../avro/codec.ts';
+import { causeOf } from '../cause-of.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { IsolateGaps } from './isolate-gaps.ts';
 
 const GROUP = 'decisions-to-postgres';
-const READ = { records_max: 1000, bytes_max: 8 * 1024 * 1024 };
-const RETRY_MS = 1000;
+const READ = { records_max: limits.sink_read_records_max, bytes_max: limits.sink_read_bytes_max };
 
 export interface DecisionSink {
 	/** `gaps`: sequence numbers of isolates that never came. */
 	readonly counts: { stored: number; failures: number; gaps: number; unreadable: number };
 	/** Null while all is well, else why decisions wait. */
 	trouble(): string | null;
+	behind(): Behind[];
 	start(): void;
 	/** Resolves when everything that is in the log now is stored, or after `wait_ms`: the rest waits in the log. */
 	drain(wait_ms: number): Promise<void>;
@@ -28,7 +31,7 @@ export function openDecisionSink(options: {
 	onTrouble?: (text: string) => void;
 	retry_ms?: number;
 }): DecisionSink {
-	const { log, store, onTrouble = () => undefined, retry_ms = RETRY_MS } = options;
+	const { log, store, onTrouble = () => undefined, retry_ms = limits.sink_retry_ms } = options;
 	const gaps = new IsolateGaps();
 	const counts = {
 		stored: 0,
@@ -42,7 +45,7 @@ export function openDecisionSink(options: {
 	let running: Promise<void> | undefined;
 	let news = false;
 	let wake: (() => void) | undefined;
-	let trouble: string | null = null;
+	let trouble: Failing | undefined;
 	const unsubscribe = log.onAppend(() => {
 		news = true;
 		wake?.();
@@ -96,12 +99,12 @@ export function openDecisionSink(options: {
 			news = false;
 			try {
 				for (let partition = 0; partition < log.partitions && !stopping; partition++) moved = (await move(partition)) || moved;
-				trouble = null;
+				trouble = undefined;
 			} catch (error) {
 				counts.failures += 1;
-				const text = `Decisions wait in the log: ${error instanceof Error ? error.message : error}`;
-				if (text !== trouble) onTrouble(text); // said once, not at every retry
-				trouble = text;
+				const text = `Decisions wait in the log: ${causeOf(error)}`;
+				if (text !== trouble?.cause) onTrouble(text); // said once, not at every retry
+				trouble = failing(trouble, { cause: text, now: Date.now() });
 				await sleep(false);
 				continue;
 			}
@@ -111,7 +114,8 @@ export function openDecisionSink(options: {
 
 	return {
 		counts,
-		trouble: () => trouble,
+		trouble: () => trouble?.cause ?? null,
+		behind: () => (trouble ? [behind('the store of decisions', trouble, Date.now())] : []),
 		start() {
 			running ??= loop();
 		},

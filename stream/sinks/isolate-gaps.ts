@@ -1,5 +1,4 @@
-const ISOLATES_MAX = 1000;
-const MISSING_MAX = 10_000;
+import { limits } from '#schemas/limits.ts';
 
 /**
  * Which sequence numbers of each isolate are missing: decisions that never reached an Outbox, or that come later by another one. The first number
@@ -19,7 +18,7 @@ export class IsolateGaps {
 		if (!known) {
 			this.#isolates.set(isolate, { greatest: sequence, missing: new Set() });
 			// The oldest goes; what it misses stays counted.
-			if (this.#isolates.size > ISOLATES_MAX) this.#isolates.delete(this.#isolates.keys().next().value ?? '');
+			if (this.#isolates.size > limits.isolates_max) this.#isolates.delete(this.#isolates.keys().next().value ?? '');
 			return;
 		}
 		if (sequence <= known.greatest) {
@@ -27,7 +26,7 @@ export class IsolateGaps {
 			return;
 		}
 		this.#count += sequence - known.greatest - 1;
-		for (let at = known.greatest + 1; at < sequence && known.missing.size < MISSING_MAX; at++) known.missing.add(at);
+		for (let at = known.greatest + 1; at < sequence && known.missing.size < limits.isolate_missing_max; at++) known.missing.add(at);
 		known.greatest = sequence;
 	}
 }
