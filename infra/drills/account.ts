@@ -17,12 +17,12 @@ export interface Account {
 	/** In words, one a loss. */
 	lost: string[];
 	doubled: string[];
-	/** Decisions that were answered within `BATCH_MS` of a kill and are not there: at most one unacknowledged batch an isolate. */
+	/** Decisions that were made within `BATCH_MS` of a kill and are not there: at most one unacknowledged batch an isolate. */
 	lost_with_isolate: number;
 	compared: { events: number; decisions: number; records: number; registers: number };
 }
 
-/** A batch of decisions is in its Outbox by then: what was answered longer before a kill must be stored. */
+/** A batch of decisions is in its Outbox by then: what was decided longer before a kill must be stored. */
 export const BATCH_MS = 1000;
 
 export const counter = (regionId: string, type: 'booking' | 'search'): string => `${type === 'booking' ? 'bookings' : 'searches'} of ${regionId}`;

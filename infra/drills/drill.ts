@@ -2,6 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { limits } from '#schemas/limits.ts';
+import type { PriceAnswer } from '#schemas/price.ts';
 import { random } from '../city/random.ts';
 import { type Instance, startInstance, until } from '../instance.ts';
 import { processTree, runs } from '../processes.ts';
@@ -160,7 +161,8 @@ export async function openDrill(options: { seed: number; tell?: (line: string) =
 					if (!(answer && answer.status < 300))
 						throw new Error(`A request in flight was answered ${answer?.status} ${answer?.text}\n${product.output().slice(-3000)}`);
 				ledger.events.set(event.event_id, { ...event, acknowledged: true });
-				ledger.decisions.push({ answer: JSON.parse(priced?.text ?? ''), at: Date.now() });
+				const answer: PriceAnswer = JSON.parse(priced?.text ?? '');
+				ledger.decisions.push({ answer, at: Date.parse(answer.decided_at) });
 				ledger.registers.set('name of drill-held', [{ value: name, acknowledged: true }]);
 				const code = await product.exited;
 				const stop_ms = Math.round(performance.now() - signalled);

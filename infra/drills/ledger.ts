@@ -17,7 +17,7 @@ export interface Attempt {
 export interface Ledger {
 	/** Every event that was ever sent, by id, and whether it was answered 2xx. */
 	events: Map<string, SentEvent & { acknowledged: boolean }>;
-	/** Every decision that was answered, and when its answer had come, milliseconds. */
+	/** Every decision that was answered, and when it was decided, milliseconds: its answer may be read later, even after its process is gone. */
 	decisions: { answer: PriceAnswer; at: number }[];
 	/** When a process was killed that hands decisions over, and when it was seen to be gone, milliseconds: an orphan answers for a moment longer. */
 	kills: { at: number; gone: number }[];

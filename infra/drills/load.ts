@@ -87,9 +87,8 @@ export function openLoad(ledger: Ledger, next: () => number): Load {
 			const body = many ? { requests: Array.from({ length: 10 }, one) } : one();
 			const answer = await product.call('edge', 'POST', many ? '/api/v1/prices' : '/api/v1/price', { role: 'client', body }).catch(() => undefined);
 			if (answer && expected(answer, 'price')) {
-				const at = Date.now();
 				for (const price of many ? answer.json.results : [answer.json]) {
-					if ('decision_id' in price) ledger.decisions.push({ answer: price, at });
+					if ('decision_id' in price) ledger.decisions.push({ answer: price, at: Date.parse(price.decided_at) });
 					else if (price.status !== 503) ledger.unexpected.push(`price: ${JSON.stringify(price)}`);
 				}
 			}
