@@ -22,7 +22,8 @@ describe('parseConfiguration()', () => {
 			ingestPort: 8789,
 			partitions: 8,
 			logPath: null,
-			databaseDir: resolve('.surgecast/database'),
+			kafka: null,
+			database: resolve('.surgecast/database'),
 			offlineStoreDir: null,
 			auth: { issuer: 'surgecast-local', audience: 'surgecast', jwksUrl: null },
 			latenessSeconds: 600,
@@ -56,7 +57,7 @@ describe('parseConfiguration()', () => {
 			RATE_LIMIT_EVENTS_PER_MINUTE: '60',
 		});
 		expect(configuration).toMatchObject({ dataDir: '/data', host: '0.0.0.0', edgePort: 1, controlPlanePort: 2, ingestPort: 3, partitions: 64 });
-		expect(configuration).toMatchObject({ logPath: '/logs/log', databaseDir: '/pg', offlineStoreDir: '/off', latenessSeconds: 0, pushIntervalMs: 50 });
+		expect(configuration).toMatchObject({ logPath: '/logs/log', database: '/pg', offlineStoreDir: '/off', latenessSeconds: 0, pushIntervalMs: 50 });
 		expect(configuration).toMatchObject({ rateLimitPricesPer10s: 100, rateLimitEventsPerMinute: 60 });
 		expect(configuration.auth).toEqual({ issuer: 'https://issuer.example/', audience: 'fares', jwksUrl: 'https://issuer.example/jwks' });
 	});
@@ -70,6 +71,14 @@ describe('parseConfiguration()', () => {
 		['PARTITIONS', 'eight'],
 		['HOST', 'a b'],
 		['LOG_URL', 'http://x'],
+		['LOG_URL', 'kafka://'],
+		['LOG_URL', 'kafka://localhost'],
+		['LOG_URL', 'kafka://a:9092?acks=1'],
+		['LOG_URL', 'kafka://a:9092?tls=maybe'],
+		['LOG_URL', 'kafka://a:9092?replication=0'],
+		['DATABASE_URL', 'postgres://'],
+		['DATABASE_URL', 'postgres://host'],
+		['DATABASE_URL', 'mysql://host/x'],
 		['AUTH_ISSUER', 'surgecast-service'],
 		['AUTH_AUDIENCE', 'two words'],
 		['AUTH_JWKS_URL', 'ftp://x'],
@@ -83,8 +92,6 @@ describe('parseConfiguration()', () => {
 	});
 
 	it.each([
-		['LOG_URL', 'kafka://localhost:9092'],
-		['DATABASE_URL', 'postgres://localhost/x'],
 		['OFFLINE_STORE_URL', 's3://bucket'],
 		['CLICKHOUSE_URL', 'http://localhost:8123'],
 		['UPSTASH_REDIS_REST_URL', 'https://x.upstash.io'],
@@ -92,8 +99,22 @@ describe('parseConfiguration()', () => {
 		expect(fault({ [name]: value })).toMatch(new RegExp(`${name} is .*not available in this version`));
 	});
 
+	it('takes servers by their URLs', () => {
+		const { kafka, database, logPath } = parseConfiguration({
+			LOG_URL: 'kafka://me:p%40ss@a:9092,b:9093?tls=true&replication=3',
+			DATABASE_URL: 'postgres://u:p@h/d',
+		});
+		const sasl = { mechanism: 'scram-sha-256', username: 'me', password: 'p@ss' };
+		expect({ kafka, database, logPath }).toEqual({
+			kafka: { brokers: ['a:9092', 'b:9093'], tls: true, sasl, replication: 3 },
+			database: 'postgres://u:p@h/d',
+			logPath: null,
+		});
+	});
+
 	it('names all faults at once, and no secret', () => {
-		const message = fault({ EDGE_PORT: 'x', PARTITIONS: 'y', UPSTASH_REDIS_REST_TOKEN: 'hush' });
+		const urls = { LOG_URL: 'kafka://me:hush@a', DATABASE_URL: 'postgres://me:hush@h' };
+		const message = fault({ EDGE_PORT: 'x', PARTITIONS: 'y', UPSTASH_REDIS_REST_TOKEN: 'hush', ...urls });
 		expect(message).toContain('EDGE_PORT');
 		expect(message).toContain('PARTITIONS');
 		expect(message).not.toContain('hush');

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import * as z from 'zod';
+import { type KafkaPlace, kafkaPlace } from './kafka-place.ts';
 
 /** A start that cannot be: the message names every variable that is wrong, its value and what is wanted. */
 export class ConfigurationError extends Error {
@@ -17,8 +18,10 @@ export interface Configuration {
 	partitions: number;
 	/** Absolute path of the embedded log's file; null for its default inside the data directory. */
 	logPath: string | null;
-	/** Absolute directory of the embedded Postgres. */
-	databaseDir: string;
+	/** The cluster that has the log instead; null for the embedded log. */
+	kafka: KafkaPlace | null;
+	/** Absolute directory of the embedded Postgres, or the URL of a server's database. */
+	database: string;
 	/** Absolute directory; null for the default inside the data directory. */
 	offlineStoreDir: string | null;
 	auth: {
@@ -45,25 +48,50 @@ const whole = (min: number, max: number, wanted: string) =>
 const port = (standard: number) => whole(0, 65_535, 'a port number from 0 (any free one) to 65535').default(standard);
 const limit = whole(1, 1_000_000_000, 'a whole number above 0, or unset for no limit').nullable().default(null);
 
-/** A place given as `<scheme>:<path>`: null when only the scheme is given. Drivers that do not exist yet are refused, never replaced in silence. */
-const place = (scheme: string, later: readonly string[]) =>
+/** A server that may stand in a place's stead. `read` throws an Error that says what is wrong, never with a password. */
+interface Server<T> {
+	schemes: RegExp;
+	wanted: string;
+	read: (url: string) => T;
+}
+/**
+ * A place given as `<scheme>:<path>`: null when only the scheme is given; or a server. Drivers that do not exist yet are refused, never replaced in silence.
+ */
+const place = <T = never>(scheme: string, { later = [], server }: { later?: readonly string[]; server?: Server<T> }) =>
 	z
 		.string()
 		.default(`${scheme}:`)
-		.transform((text, ctx) => {
+		.transform((text, ctx): string | null | { server: T } => {
 			const prefix = `${scheme}:`;
 			if (text.startsWith(prefix)) {
 				const path = text.slice(prefix.length).replace(/^\/\/(?=\/)/, '');
 				return path === '' ? null : resolve(path);
 			}
-			const known = later.some((other) => text.startsWith(other));
-			ctx.issues.push({
-				code: 'custom',
-				message: known ? `${prefix} or ${prefix}<path>; ${text.split(':')[0]}: is not available in this version` : `${prefix} or ${prefix}<path>`,
-				input: text,
-			});
+			let message = [prefix, `${prefix}<path>`, ...(server ? [server.wanted] : [])].join(' or ');
+			if (server?.schemes.test(text)) {
+				try {
+					return { server: server.read(text) };
+				} catch (error) {
+					message = (error as Error).message;
+				}
+			}
+			if (later.some((other) => text.startsWith(other))) message += `; ${text.split(':')[0]}: is not available in this version`;
+			ctx.issues.push({ code: 'custom', message, input: text });
 			return z.NEVER;
 		});
+
+const kafka: Server<KafkaPlace> = { schemes: /^kafka:/, wanted: 'kafka://host:port,...', read: kafkaPlace };
+const postgres: Server<string> = {
+	schemes: /^postgres(ql)?:/,
+	wanted: 'postgres://user:password@host:port/database',
+	read(url) {
+		if (!URL.canParse(url) || new URL(url).hostname === '' || new URL(url).pathname.length < 2) throw new Error(`the URL of a database, ${postgres.wanted}`);
+		return url;
+	},
+};
+
+const pathOf = (given: string | null | { server: unknown }): string | null => (typeof given === 'string' ? given : null);
+const serverOf = <T>(given: string | null | { server: T }): T | null => (typeof given === 'object' && given !== null ? given.server : null);
 
 const absent = (name: string) =>
 	z
@@ -89,9 +117,9 @@ const environment = z
 		CONTROL_PLANE_PORT: port(8788),
 		INGEST_PORT: port(8789),
 		PARTITIONS: whole(1, 1024, 'a whole number from 1 to 1024').default(8),
-		LOG_URL: place('file', ['kafka:']),
-		DATABASE_URL: place('pglite', ['postgres:', 'postgresql:']),
-		OFFLINE_STORE_URL: place('file', ['s3:']),
+		LOG_URL: place('file', { server: kafka }),
+		DATABASE_URL: place('pglite', { server: postgres }),
+		OFFLINE_STORE_URL: place('file', { later: ['s3:'] }),
 		CLICKHOUSE_URL: absent('ClickHouse'),
 		UPSTASH_REDIS_REST_URL: absent('Upstash Redis'),
 		UPSTASH_REDIS_REST_TOKEN: absent('Upstash Redis'),
@@ -122,7 +150,8 @@ export function parseConfiguration(env: Readonly<Record<string, string | undefin
 		const lines = parsed.error.issues.map(({ path, message }) => {
 			const variable = String(path[0]);
 			const secret = variable.endsWith('_TOKEN');
-			const value = given[variable] === undefined ? 'unset' : secret ? '(a secret)' : JSON.stringify(given[variable]?.slice(0, 200));
+			const shown = given[variable]?.replace(/\/\/[^@/]*@/, '//(a secret)@');
+			const value = shown === undefined ? 'unset' : secret ? '(a secret)' : JSON.stringify(shown.slice(0, 200));
 			return `${variable} is ${value}, wanted: ${message}`;
 		});
 		throw new ConfigurationError(`Cannot start with this configuration:\n${[...new Set(lines)].map((line) => `  ${line}`).join('\n')}`);
@@ -136,9 +165,10 @@ export function parseConfiguration(env: Readonly<Record<string, string | undefin
 		controlPlanePort: value.CONTROL_PLANE_PORT,
 		ingestPort: value.INGEST_PORT,
 		partitions: value.PARTITIONS,
-		logPath: value.LOG_URL,
-		databaseDir: value.DATABASE_URL ?? resolve(dataDir, 'database'),
-		offlineStoreDir: value.OFFLINE_STORE_URL,
+		logPath: pathOf(value.LOG_URL),
+		kafka: serverOf(value.LOG_URL),
+		database: serverOf(value.DATABASE_URL) ?? pathOf(value.DATABASE_URL) ?? resolve(dataDir, 'database'),
+		offlineStoreDir: pathOf(value.OFFLINE_STORE_URL),
 		auth: { issuer: value.AUTH_ISSUER ?? LOCAL_ISSUER, audience: value.AUTH_AUDIENCE, jwksUrl: value.AUTH_JWKS_URL ?? null },
 		latenessSeconds: value.LATENESS_SECONDS,
 		pushIntervalMs: value.PUSH_INTERVAL_MS,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from './database/open-database.ts';
+import { openPglite } from './database/open-pglite.ts';
 import { listRegions } from './database/regions.ts';
 import { listReleases } from './database/releases.ts';
 import { listRuleSets } from './database/rule-sets.ts';
@@ -49,7 +50,7 @@ describe('seed()', () => {
 
 	it('is all or nothing through kill -9 during the first start', async () => {
 		const at = join(dir, 'killed');
-		await (await openDatabase(at, { template: await databaseTemplate() })).close();
+		await (await openPglite(at, { template: await databaseTemplate() })).close();
 		const program = `
 			import { openDatabase } from './control-plane/database/open-database.ts';
 			import { openKeys } from './control-plane/keys.ts';

@@ -34,7 +34,7 @@ async function main(): Promise<void> {
 	const { values } = parseArgs({ options: { from: { type: 'string' }, to: { type: 'string' }, prefix: { type: 'string', default: 'nyc-' } } });
 	const configuration = parseConfiguration(process.env);
 	const lock = lockDataDirectory(configuration.dataDir);
-	const database = await openDatabase(configuration.databaseDir);
+	const database = await openDatabase(configuration.database);
 	/** By zone-minute; decisions come oldest first, so the last of a minute stays. */
 	const minutes = new Map<string, { at: number; hour: number; multiplier: number }>();
 	try {

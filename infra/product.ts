@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { Configuration } from '#control-plane/configuration.ts';
+import { settleClockKind } from '#control-plane/database/clock-kind.ts';
 import { storeDecisions } from '#control-plane/database/decisions.ts';
+import { databaseCheckpoints } from '#control-plane/database/feature-checkpoints.ts';
 import { openDatabase } from '#control-plane/database/open-database.ts';
 import { readCatalogue } from '#control-plane/database/regions.ts';
 import { createEdgeClient } from '#control-plane/edge-client.ts';
@@ -11,6 +13,7 @@ import { startControlPlane } from '#control-plane/start-control-plane.ts';
 import { openCatalogue } from '#stream/catalogue.ts';
 import type { Clock } from '#stream/clock.ts';
 import { openEmbeddedLog } from '#stream/log/embedded-log.ts';
+import type { EventLog } from '#stream/log/event-log.ts';
 import { startStream } from '#stream/start-stream.ts';
 import { startEdge } from './edge.ts';
 import { freePort } from './free-port.ts';
@@ -38,16 +41,20 @@ export async function startProduct(given: Configuration, options: { clock: Clock
 	const { clock } = options;
 	const configuration = await withPorts(given);
 	const { dataDir, host, edgePort, ingestPort, partitions, auth } = configuration;
-	const log = openEmbeddedLog(configuration.logPath ?? join(dataDir, 'log'), { partitions });
 	const clockKind = clock.virtual ? 'replay' : 'wall';
-	const held = log.clock.kind();
-	if (held !== undefined && held !== clockKind) {
-		await log.close();
+	const sameClock = (held: string | undefined, where: string): void => {
+		if (held === undefined || held === clockKind) return;
+		const use = clockKind === 'replay' ? 'for a replay' : 'on the wall clock';
 		throw new OtherClock(
-			`Cannot use data directory "${dataDir}" ${clockKind === 'replay' ? 'for a replay' : 'on the wall clock'}: it holds events of the ${held} clock; give SURGECAST_DATA_DIR another directory`,
+			`Cannot use ${where} ${use}: it holds events of the ${held} clock; give SURGECAST_DATA_DIR another directory, or others by their URLs`,
 		);
+	};
+	const onTrouble = (text: string) => logLine('warn', { what: text });
+	const embedded = configuration.kafka ? undefined : openEmbeddedLog(configuration.logPath ?? join(dataDir, 'log'), { partitions });
+	if (embedded) {
+		sameClock(embedded.clock.kind(), `data directory "${dataDir}"`);
+		embedded.clock.set(clockKind);
 	}
-	log.clock.set(clockKind);
 	const keys = openKeys(dataDir);
 	const bindings = {
 		PARTITIONS: String(partitions),
@@ -71,7 +78,7 @@ export async function startProduct(given: Configuration, options: { clock: Clock
 				process.exit(1);
 			},
 		}),
-		openDatabase(configuration.databaseDir).then(async (opened) => {
+		openDatabase(configuration.database, { onTrouble }).then(async (opened) => {
 			await seed(opened, {
 				regions: sampleRegions({ profiles: !clock.virtual }),
 				rule_sets: sampleRuleSets,
@@ -82,6 +89,12 @@ export async function startProduct(given: Configuration, options: { clock: Clock
 			return opened;
 		}),
 	]);
+	if (configuration.kafka) sameClock(await settleClockKind(database.connection, clockKind), 'this database');
+	const log: EventLog =
+		embedded ??
+		(await import('#stream/log/kafka-log.ts').then(({ openKafkaLog }) =>
+			openKafkaLog(configuration.kafka!, { partitions, client_id: 'surgecast', onTrouble }),
+		));
 	const controlToken = serviceTokenSource(keys, { kind: 'control-plane', audience: auth.audience });
 	const controlPlane = await startControlPlane({
 		configuration,
@@ -102,6 +115,7 @@ export async function startProduct(given: Configuration, options: { clock: Clock
 	const stream = await startStream({
 		configuration,
 		log,
+		checkpoints: embedded?.checkpoints ?? databaseCheckpoints(database.connection),
 		directory: join(dataDir, 'ingest'),
 		catalogue,
 		clock,

@@ -44,9 +44,10 @@ async function ofRunning(configuration: Configuration, range: { from: string | u
 }
 
 async function ofDatabase(configuration: Configuration, range: { from: string | undefined; to: string | undefined }): Promise<ReplayReport> {
-	if (!existsSync(configuration.databaseDir)) return { compared: 0, other_revisions: 0, difference: null }; // a look must not make one
+	const isDirectory = !configuration.database.includes('://');
+	if (isDirectory && !existsSync(configuration.database)) return { compared: 0, other_revisions: 0, difference: null }; // a look must not make one
 	const [{ openDatabase }, { replayDecisions }] = await Promise.all([import('#control-plane/database/open-database.ts'), import('#control-plane/replay.ts')]);
-	const database = await openDatabase(configuration.databaseDir);
+	const database = await openDatabase(configuration.database);
 	try {
 		const at = (text: string | undefined) => (text === undefined ? undefined : parseInstant(text));
 		return await replayDecisions(database.connection, { from: at(range.from), to: at(range.to), onProgress: tell });

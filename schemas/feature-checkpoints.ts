@@ -1,4 +1,4 @@
-import type { EventTopic } from '#schemas/topic.ts';
+import type { EventTopic } from './topic.ts';
 
 /** How far a partition's folding has come. */
 export interface FeatureProgress {

@@ -41,6 +41,7 @@ async function start(options: { pages_max?: number; before?: (log: EventLog) => 
 	const stream = await startStream({
 		configuration: parseConfiguration({ SURGECAST_DATA_DIR: path, INGEST_PORT: '0' }),
 		log,
+		checkpoints: log.checkpoints,
 		directory: join(path, 'ingest'),
 		catalogue: fakeCatalogue(REGIONS),
 		clock: wallClock,

@@ -4,6 +4,7 @@ import { logLine } from '#control-plane/log-line.ts';
 import { createMetrics } from '#control-plane/metrics.ts';
 import { serveDoor } from '#control-plane/serve-door.ts';
 import type { DecisionBatch } from '#schemas/decision.ts';
+import type { FeatureCheckpoints } from '#schemas/feature-checkpoints.ts';
 import { limits } from '#schemas/limits.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Clock } from './clock.ts';
@@ -12,13 +13,14 @@ import { frameClient } from './features/frame-client.ts';
 import { openDoorIds } from './ingest/door-ids.ts';
 import { createIngestDoor } from './ingest/ingest-door.ts';
 import { openIntake } from './ingest/intake.ts';
-import type { EmbeddedLog } from './log/embedded-log.ts';
+import type { EventLog } from './log/event-log.ts';
 import { openDecisionSink } from './sinks/decision-sink.ts';
 
 /** The river in one process: the producers' door, the feature worker and the sink of decisions. */
 export async function startStream(options: {
 	configuration: Configuration;
-	log: EmbeddedLog;
+	log: EventLog;
+	checkpoints: FeatureCheckpoints;
 	/** Directory of the door's memory of ids. */
 	directory: string;
 	catalogue: Catalogue;
@@ -45,7 +47,7 @@ export async function startStream(options: {
 	const metrics = createMetrics();
 	const worker = await openFeatureWorker({
 		log,
-		checkpoints: log.checkpoints,
+		checkpoints: options.checkpoints,
 		catalogue,
 		clock,
 		edge: frameClient({ url: options.edge_url, token }),
@@ -53,7 +55,7 @@ export async function startStream(options: {
 		push_interval_ms: configuration.pushIntervalMs,
 		onTrouble,
 	});
-	const sink = openDecisionSink({ log, store: options.store, onTrouble });
+	const sink = await openDecisionSink({ log, store: options.store, onTrouble });
 	for (const [name, read] of Object.entries(intake.counts).map(([status]) => [status, () => intake.counts[status as keyof typeof intake.counts]] as const))
 		metrics.gauge(`surgecast_events_${name}`, { help: `Events answered ${name} since the start`, read });
 	for (const name of Object.keys(worker.counts) as (keyof typeof worker.counts)[])

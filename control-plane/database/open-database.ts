@@ -1,11 +1,5 @@
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { PGlite } from '@electric-sql/pglite';
 import { sql } from 'drizzle-orm';
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
-import { drizzle } from 'drizzle-orm/pglite';
-import { migrate } from 'drizzle-orm/pglite/migrator';
 
 /** What queries run on: the database itself, or a transaction of it. */
 export type Connection = PgDatabase<PgQueryResultHKT>;
@@ -15,43 +9,14 @@ export interface Database {
 	close(): Promise<void>;
 }
 
-/** In memory, for tests. */
-export const IN_MEMORY = 'memory://';
-
 /**
- * Opens the embedded Postgres of a directory (made when missing) and brings its tables to this version's form; a kill between the two leaves either.
- * A fresh directory takes 3 s, one that is there 0.6.
- * The caller guarantees that no second process has the directory open: PGlite does not notice, and the files would be ruined.
- * @param options.template a data directory to begin with, as PGlite dumps it: tests save the 3 s.
+ * Opens the database at a place and brings its tables to this version's form: a directory (the embedded Postgres) or a `postgres://` URL. Only the driver that
+ * is wanted is loaded.
+ * @param options.onTrouble connections that ended by themselves.
  */
-export async function openDatabase(directory: string, { template }: { template?: Blob } = {}): Promise<Database> {
-	const inside = template ? { loadDataDir: template } : {};
-	if (directory !== IN_MEMORY && !existsSync(join(directory, 'PG_VERSION'))) {
-		// Made beside its place and moved there whole: a kill half-way leaves nothing that the next start could take for a database.
-		const fresh = `${directory}.new`;
-		rmSync(fresh, { recursive: true, force: true });
-		mkdirSync(fresh, { recursive: true, mode: 0o700 });
-		await (await PGlite.create(fresh, inside)).close();
-		try {
-			renameSync(fresh, directory);
-		} catch (cause) {
-			throw new Error(`Cannot make a database in "${directory}": wanted is a database of this product, an empty directory or none`, { cause });
-		}
-	}
-	const client = await PGlite.create(directory, directory === IN_MEMORY ? inside : {});
-	const connection = drizzle({ client });
-	try {
-		await migrate(connection, { migrationsFolder: fileURLToPath(new URL('./migrations', import.meta.url)) });
-	} catch (error) {
-		await client.close();
-		throw new Error(`Cannot bring the database in "${directory}" to this version's form`, { cause: error });
-	}
-	return {
-		connection,
-		async close() {
-			if (!client.closed) await client.close();
-		},
-	};
+export async function openDatabase(place: string, { onTrouble = () => undefined }: { onTrouble?: (text: string) => void } = {}): Promise<Database> {
+	if (!/^postgres(ql)?:\/\//.test(place)) return (await import('./open-pglite.ts')).openPglite(place);
+	return (await import('./open-postgres.ts')).openPostgres(place, { onTrouble });
 }
 
 /**

@@ -120,3 +120,31 @@ export const decision = pgTable(
 		index('decision_snapshot').on(table.snapshot_id), // retention asks whether anything refers to a snapshot still
 	],
 );
+
+// The feature worker's checkpoints, where the log does not keep them itself.
+
+/** Who may write for a partition of the log: a greater epoch fences off every lower one. */
+export const featureOwner = pgTable('feature_owner', { part: integer('part').primaryKey(), epoch: bigint('epoch', { mode: 'number' }).notNull() });
+
+export const featureProgress = pgTable('feature_progress', { part: integer('part').primaryKey(), body: text('body').notNull() });
+
+export const featureRegion = pgTable(
+	'feature_region',
+	{ part: integer('part').notNull(), region_id: text('region_id').notNull(), recent: bytes('recent').notNull(), active: bytes('active').notNull() },
+	(table) => [primaryKey({ columns: [table.part, table.region_id] })],
+);
+
+export const featureRegionDay = pgTable(
+	'feature_region_day',
+	{ part: integer('part').notNull(), region_id: text('region_id').notNull(), day: integer('day').notNull(), counts: bytes('counts').notNull() },
+	(table) => [primaryKey({ columns: [table.part, table.region_id, table.day] })],
+);
+
+export const featureIds = pgTable(
+	'feature_ids',
+	{ part: integer('part').notNull(), bucket: integer('bucket').notNull(), chunk: integer('chunk').notNull(), hashes: bytes('hashes').notNull() },
+	(table) => [primaryKey({ columns: [table.part, table.bucket, table.chunk] })],
+);
+
+/** What was settled at the first start and must not change: the kind of clock. */
+export const deployment = pgTable('deployment', { name: text('name').primaryKey(), value: text('value').notNull() });

@@ -3,13 +3,13 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Event } from '#schemas/event.ts';
 import { featureIndex } from '#schemas/feature.ts';
+import type { FeatureCheckpoints } from '#schemas/feature-checkpoints.ts';
 import { limits } from '#schemas/limits.ts';
 import { partition } from '#schemas/partition.ts';
 import { eventTopics } from '#schemas/topic.ts';
 import { encodeTick } from '../avro/codec.ts';
 import { wallClock } from '../clock.ts';
 import { type EventLog, LogUnavailable, PositionLost } from '../log/event-log.ts';
-import type { FeatureCheckpoints } from '../log/feature-checkpoints.ts';
 import { type FeatureWorker, openFeatureWorker } from './feature-worker.ts';
 import { booking, fakeCatalogue, fakeEdge, freshLog, LATENESS_MS, MINUTE, recordOf, START, settableClock, until } from './river.test-support.ts';
 

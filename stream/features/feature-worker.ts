@@ -1,10 +1,12 @@
 import { type Behind, behind, type Failing, failing } from '#schemas/behind.ts';
+import { type FeatureCheckpoints, Fenced } from '#schemas/feature-checkpoints.ts';
 import { limits } from '#schemas/limits.ts';
+import { eventTopics } from '#schemas/topic.ts';
 import { type Catalogue, CatalogueUnavailable } from '../catalogue.ts';
 import { causeOf } from '../cause-of.ts';
 import type { Clock } from '../clock.ts';
 import { type EventLog, LogUnavailable, type ReadLimits } from '../log/event-log.ts';
-import { type FeatureCheckpoints, Fenced } from '../log/feature-checkpoints.ts';
+import { NotOwner } from '../log/member.ts';
 import type { FrameClient } from './frame-client.ts';
 import { CorruptRecord } from './inbox.ts';
 import { openPartitionWorker, type PartitionWorker, type WorkerCounts } from './partition-worker.ts';
@@ -42,11 +44,16 @@ interface Owned {
 	pushing: Promise<void> | undefined;
 	/** It is given up: somebody else owns it, or its place in the log is lost. Nothing of it is pushed or saved any more. */
 	stopped: boolean;
+	/** It was given up to another owner. */
+	fenced: boolean;
 	/** What is wrong with it, by what it was doing. */
 	trouble: { fold?: Failing | undefined; push?: Failing | undefined; save?: Failing | undefined };
 }
 
-/** Takes over every partition of the log and keeps the edge told. */
+/** The group whose members share the partitions. */
+const GROUP = 'features';
+
+/** Folds the partitions that its group gives it, all of them while it is alone, and keeps the edge told. */
 export async function openFeatureWorker(options: {
 	log: EventLog;
 	checkpoints: FeatureCheckpoints;
@@ -61,12 +68,12 @@ export async function openFeatureWorker(options: {
 	const { log, clock, edge, push_interval_ms, onTrouble = () => undefined } = options;
 	const counts = { folded: 0, duplicates: 0, late: 0, dead: 0, finals: 0, pushes: 0, push_failures: 0, checkpoint_failures: 0 };
 	const opened_at = Date.now();
-	const owned: Owned[] = [];
-	for (let number = 0; number < log.partitions; number++) {
-		const partition = await openPartitionWorker(number, { ...options, counts });
-		const at = { pushed_at: 0, whole_at: 0, saved_at: Date.now(), look_at: 0 };
-		owned.push({ partition, ...at, whole_next: true, pushing: undefined, stopped: false, trouble: {} });
-	}
+	const member = await log.join(GROUP, eventTopics);
+	const source = { ...log, read: member.read };
+	let owned: Owned[] = [];
+	/** Members came or went: what is owned may be other partitions by now. */
+	let reassigned = false;
+	await own();
 	let stopping = false;
 	let running: Promise<void> | undefined;
 	/** Something happened since the loop last looked. */
@@ -77,6 +84,39 @@ export async function openFeatureWorker(options: {
 		wake?.();
 	};
 	const unsubscribe = log.onAppend(stir);
+	const forget = member.onChange(() => {
+		reassigned = true;
+		stir();
+	});
+
+	/**
+	 * Takes over the partitions that are owned now and lets go of the others, whose next owner goes on from the last checkpoint; of what was pushed since, the
+	 * Shards refuse what comes twice by its epoch. One that was fenced and is ours again is taken over anew.
+	 */
+	async function own(): Promise<void> {
+		reassigned = false;
+		const numbers = member.partitions();
+		const kept = owned.filter(({ partition, fenced }) => numbers.includes(partition.number) && !fenced);
+		await Promise.all(owned.map((owner) => (kept.includes(owner) ? undefined : owner.pushing)));
+		const missing = numbers.filter((number) => !kept.some(({ partition }) => partition.number === number));
+		for (const number of missing) {
+			const partition = await openPartitionWorker(number, { ...options, log: source, counts });
+			const at = { pushed_at: 0, whole_at: 0, saved_at: Date.now(), look_at: 0 };
+			kept.push({ partition, ...at, whole_next: true, pushing: undefined, stopped: false, fenced: false, trouble: {} });
+		}
+		owned = kept.sort((a, b) => a.partition.number - b.partition.number);
+	}
+
+	/** The same while it runs: what it needs may be away. */
+	async function ownAgain(): Promise<void> {
+		try {
+			await own();
+		} catch (error) {
+			onTrouble(`The partitions cannot be taken over: ${causeOf(error)}`);
+			reassigned = true;
+			await new Promise((resolve) => setTimeout(resolve, limits.fold_retry_ms));
+		}
+	}
 
 	function note(owner: Owned, what: keyof Owned['trouble'], text: string | undefined): void {
 		const before = owner.trouble[what];
@@ -87,6 +127,7 @@ export async function openFeatureWorker(options: {
 	/** A partition that must not go on; the others do. */
 	function giveUp(owner: Owned, error: unknown): void {
 		owner.stopped = true;
+		owner.fenced = error instanceof Fenced;
 		note(owner, 'fold', `The feature worker stopped partition ${owner.partition.number}: ${causeOf(error)}`);
 	}
 
@@ -97,6 +138,11 @@ export async function openFeatureWorker(options: {
 			note(owner, 'fold', undefined);
 			return more;
 		} catch (error) {
+			if (error instanceof NotOwner) {
+				reassigned = true;
+				owner.look_at = Date.now() + limits.fold_retry_ms;
+				return false;
+			}
 			if (!(error instanceof LogUnavailable || error instanceof CatalogueUnavailable || error instanceof CorruptRecord)) throw error;
 			note(owner, 'fold', `Partition ${owner.partition.number} waits: ${causeOf(error)}`);
 			owner.look_at = Date.now() + limits.fold_retry_ms;
@@ -179,6 +225,7 @@ export async function openFeatureWorker(options: {
 		while (!stopping) {
 			let more = false;
 			news = false;
+			if (reassigned) await ownAgain();
 			for (const owner of owned) {
 				if (owner.stopped) continue;
 				try {
@@ -216,8 +263,8 @@ export async function openFeatureWorker(options: {
 
 	return {
 		counts,
-		as_of: () => Math.min(...owned.map(({ partition }) => partition.as_of)),
-		final_minute: () => Math.min(...owned.map(({ partition }) => partition.final_minute)),
+		as_of: () => (owned.length === 0 ? clock.now() : Math.min(...owned.map(({ partition }) => partition.as_of))),
+		final_minute: () => (owned.length === 0 ? clock.now() : Math.min(...owned.map(({ partition }) => partition.final_minute))),
 		trouble,
 		behind: () => owned.flatMap(partitionBehind),
 		start() {
@@ -244,6 +291,9 @@ export async function openFeatureWorker(options: {
 			unsubscribe();
 			await Promise.all(owned.map(({ pushing }) => pushing));
 			for (const owner of owned) if (!owner.stopped) await save(owner).catch((error) => giveUp(owner, error));
+			// After the last save: whoever takes over goes on from there.
+			forget();
+			await member.leave();
 		},
 	};
 }

@@ -90,11 +90,12 @@ export function openInbox(options: {
 
 	return {
 		async fill(onEvent) {
+			const read: typeof lanes = [];
+			let corrupt: string | undefined;
 			for (const lane of lanes) {
-				if (lane.buffer.length - lane.at >= options.read.records_max) {
-					lane.complete = false;
-					continue;
-				}
+				lane.complete = false;
+				if (lane.buffer.length - lane.at >= options.read.records_max) continue;
+				read.push(lane);
 				const records = await log.read(lane.topic, number, { ...options.read, offset: lane.next });
 				if (lane.at > 0) {
 					lane.buffer = lane.buffer.slice(lane.at);
@@ -102,16 +103,21 @@ export function openInbox(options: {
 				}
 				for (const record of records) {
 					if (record.corrupt) break; // what lies before it is good
-					const read = judge(lane.topic, record, lane.stamp);
-					lane.stamp = read.stamp;
-					if (read.event) onEvent(read.event);
-					lane.buffer.push(read);
+					const judged = judge(lane.topic, record, lane.stamp);
+					lane.stamp = judged.stamp;
+					if (judged.event) onEvent(judged.event);
+					lane.buffer.push(judged);
 					lane.next += 1;
 				}
-				lane.complete = lane.next >= (await log.end(lane.topic, number));
-				if (lane.buffer.length === 0 && records.length > 0)
-					throw new CorruptRecord(`record ${lane.topic}/${number}@${lane.next} of the log fails its checksum`);
+				if (lane.buffer.length === 0 && records.length > 0) corrupt ??= `${lane.topic}/${number}@${lane.next}`;
 			}
+			// Side by side: where the log is not in this process each end is a question.
+			await Promise.all(
+				read.map(async (lane) => {
+					lane.complete = lane.next >= (await log.end(lane.topic, number));
+				}),
+			);
+			if (corrupt !== undefined) throw new CorruptRecord(`record ${corrupt} of the log fails its checksum`);
 		},
 		peek() {
 			let least: Read | undefined;

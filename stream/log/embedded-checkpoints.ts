@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { type FeatureCheckpoint, type FeatureCheckpoints, Fenced, type RegionState } from './feature-checkpoints.ts';
+import { type FeatureCheckpoint, type FeatureCheckpoints, Fenced, type RegionState } from '#schemas/feature-checkpoints.ts';
 
 export const CHECKPOINT_TABLES = `
 CREATE TABLE IF NOT EXISTS owner (part INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT;

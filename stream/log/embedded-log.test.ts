@@ -6,9 +6,11 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, expect, test } from 'vitest';
 import { retentionMs, topics } from '#schemas/topic.ts';
 import { crc32c } from './crc32c.ts';
-import { openEmbeddedLog, PartitionsDiffer } from './embedded-log.ts';
+import { openEmbeddedLog } from './embedded-log.ts';
 import { eventLogContract } from './event-log.contract.ts';
 import { type Appended, LogUnavailable } from './event-log.ts';
+import { featureCheckpointsContract } from './feature-checkpoints.contract.ts';
+import { PartitionsDiffer } from './partitions-differ.ts';
 
 const ALL = { offset: 0, records_max: 100_000, bytes_max: 1 << 30 };
 const made: string[] = [];
@@ -150,38 +152,7 @@ test('append() on a full disk throws LogUnavailable, reads go on, and there is r
 	await log.close();
 });
 
-test('checkpoints fence by epoch: claim, save, raise', async () => {
+featureCheckpointsContract('the embedded log', async () => {
 	const log = openEmbeddedLog(directory(), { partitions: 4 });
-	const { checkpoints } = log;
-	const zero = { 'user-events': 0, 'supply-events': 0, 'external-events': 0 };
-	const progress = { positions: zero, stamps: zero, as_of: 5, final_minute: 0, log_identity: log.identity, seeds: [1, 2] as [number, number] };
-	const bytes = Uint8Array.of(1, 2, 3);
-	const body = (epoch: number) => ({
-		epoch,
-		anew: false,
-		progress,
-		regions: [{ region_id: 'r', recent: bytes, active: bytes, days: [10, 11].map((day) => ({ day, counts: bytes })) }],
-		ids: [4, 4, 7].map((bucket) => ({ bucket, hashes: bytes })),
-		forgotten_buckets_below: 0,
-		forgotten_days_below: 0,
-	});
-	const mine = await checkpoints.claim(1);
-	expect(await checkpoints.load(1)).toBeUndefined();
-	await checkpoints.save(1, body(mine));
-	expect(await checkpoints.load(1)).toMatchObject({ progress, regions: [{ region_id: 'r', days: [{ day: 10 }, { day: 11 }] }] });
-	await checkpoints.save(1, { ...body(mine), forgotten_buckets_below: 5, forgotten_days_below: 11 });
-	const loaded = await checkpoints.load(1);
-	expect(loaded!.ids.map(({ bucket }) => bucket)).toEqual([7, 7]);
-	expect(loaded!.regions[0]!.days.map(({ day }) => day)).toEqual([11]);
-	await checkpoints.save(1, { ...body(mine), anew: true, regions: [{ ...body(mine).regions[0]!, region_id: 's', days: [] }], ids: [] });
-	expect(await checkpoints.load(1)).toMatchObject({ regions: [{ region_id: 's', days: [] }], ids: [] }); // nothing of before
-	expect(await checkpoints.raise(1, { epoch: mine, above: 40 })).toBe(41);
-	const theirs = await checkpoints.claim(1);
-	expect(theirs).toBe(42);
-	await expect(checkpoints.save(1, body(41))).rejects.toThrow(/epoch 42 owns it/);
-	// A zombie that a Shard refused must not climb above the owner.
-	await expect(checkpoints.raise(1, { epoch: 41, above: 42 })).rejects.toThrow(/epoch 42 owns it/);
-	await checkpoints.save(1, body(theirs));
-	expect(await checkpoints.load(0)).toBeUndefined();
-	await log.close();
+	return { checkpoints: log.checkpoints, close: () => log.close() };
 });

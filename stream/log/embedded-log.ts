@@ -2,15 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import type { FeatureCheckpoints } from '#schemas/feature-checkpoints.ts';
 import { limits } from '#schemas/limits.ts';
 import { keyedTopics, retentionMs, type Topic, topics } from '#schemas/topic.ts';
 import { CHECKPOINT_TABLES, embeddedCheckpoints } from './embedded-checkpoints.ts';
 import { type Appended, type EventLog, LogUnavailable, PositionLost, type StoredRecord } from './event-log.ts';
-import type { FeatureCheckpoints } from './feature-checkpoints.ts';
+import { PartitionsDiffer } from './partitions-differ.ts';
 import { recordChecksum } from './record-checksum.ts';
-
-/** The log was made with another number of partitions. */
-export class PartitionsDiffer extends Error {}
 
 /** The embedded driver: an EventLog, with the feature worker's checkpoints and the kind of clock its records are of. */
 export type EmbeddedLog = EventLog & { checkpoints: FeatureCheckpoints; clock: { kind(): string | undefined; set(kind: string): void } };
@@ -197,14 +195,24 @@ export function openEmbeddedLog(directory: string, options: { partitions: number
 		},
 		start: async (topic, partition) => slotOf(topic, partition).start,
 		end: async (topic, partition) => slotOf(topic, partition).end,
-		async position(group, topic, partition) {
-			const { number, start } = slotOf(topic, partition);
-			const row = guarded(() => db.prepare('SELECT offset FROM position WHERE grp = ? AND topic = ? AND part = ?').get(group, number, partition));
-			return row ? Number(row['offset']) : start;
-		},
-		async commit(group, topic, partition, offset) {
-			const { number } = slotOf(topic, partition);
-			guarded(() => db.prepare('INSERT OR REPLACE INTO position (grp, topic, part, offset) VALUES (?, ?, ?, ?)').run(group, number, partition, offset));
+		/** The only member that there can be: one process has the file. It reads by the log that it was asked of, so whoever wraps a log wraps its members. */
+		async join(group) {
+			const all = Array.from({ length: made }, (_, partition) => partition);
+			return {
+				partitions: () => all,
+				onChange: () => () => undefined,
+				read: (topic, partition, options) => this.read(topic, partition, options),
+				async position(topic, partition) {
+					const { number, start } = slotOf(topic, partition);
+					const row = guarded(() => db.prepare('SELECT offset FROM position WHERE grp = ? AND topic = ? AND part = ?').get(group, number, partition));
+					return row ? Number(row['offset']) : start;
+				},
+				async commit(topic, partition, offset) {
+					const { number } = slotOf(topic, partition);
+					guarded(() => db.prepare('INSERT OR REPLACE INTO position (grp, topic, part, offset) VALUES (?, ?, ?, ?)').run(group, number, partition, offset));
+				},
+				leave: async () => undefined,
+			};
 		},
 		onAppend(listener) {
 			listeners.add(listener);

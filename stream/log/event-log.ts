@@ -1,10 +1,11 @@
 import type { Topic } from '#schemas/topic.ts';
+import type { Member } from './member.ts';
 
 export interface LogRecord {
 	/** The region, or what a side topic is keyed by. */
 	key: string;
 	value: Uint8Array;
-	/** Milliseconds by the deployment clock; retention goes by it. */
+	/** Milliseconds by the deployment clock; retention goes by it. Where a broker stamps what it takes, a record is read back with the broker's. */
 	timestamp: number;
 	headers?: Record<string, string> | undefined;
 }
@@ -37,7 +38,8 @@ export interface EventLog {
 	/** Of the keyed topics; side topics have one. */
 	readonly partitions: number;
 	/**
-	 * Appends all or nothing, in order. Durable when it resolves.
+	 * Appends in order, durable when it resolves. All or nothing in a partition; over several, a log of many machines may keep those of one when another
+	 * fails: the caller, who is told, sends all again, and readers count an id once.
 	 * @param options.before wall clock, milliseconds: what could not be written by then is refused instead (the process slept, the log was locked).
 	 * @throws LogUnavailable; RangeError for a record that no log could take (no such partition), which harms no other caller.
 	 */
@@ -48,10 +50,8 @@ export interface EventLog {
 	start(topic: Topic, partition: number): Promise<number>;
 	/** The offset that the next record of a partition will get. */
 	end(topic: Topic, partition: number): Promise<number>;
-	/** Where a group stands in a partition: the offset of the next record that it wants; the start of the log before it committed any. */
-	position(group: string, topic: Topic, partition: number): Promise<number>;
-	/** @throws LogUnavailable */
-	commit(group: string, topic: Topic, partition: number, offset: number): Promise<void>;
+	/** Becomes a member of a group that shares the partitions of these topics. @throws LogUnavailable */
+	join(group: string, topics: readonly Topic[]): Promise<Member>;
 	/** Calls `listener` after every append until the answered function is called. */
 	onAppend(listener: () => void): () => void;
 	/** Forgets records whose retention has passed, from the oldest on. `now` by the deployment clock. Returns how many. */

@@ -4,6 +4,7 @@ import { limits } from '#schemas/limits.ts';
 import { decode, Undecodable } from '../avro/codec.ts';
 import { causeOf } from '../cause-of.ts';
 import type { EventLog } from '../log/event-log.ts';
+import { NotOwner } from '../log/member.ts';
 import { IsolateGaps } from './isolate-gaps.ts';
 
 const GROUP = 'decisions-to-postgres';
@@ -25,13 +26,17 @@ export interface DecisionSink {
  * Topic pricing-decisions into the store. Order of effects: store, then move the position; so a decision may come twice and is stored once by its
  * id. A record that cannot be read is named and skipped; while the store is away everything waits in the log.
  */
-export function openDecisionSink(options: {
+export async function openDecisionSink(options: {
 	log: EventLog;
 	store: (batch: DecisionBatch) => Promise<unknown>;
 	onTrouble?: (text: string) => void;
 	retry_ms?: number;
-}): DecisionSink {
+}): Promise<DecisionSink> {
 	const { log, store, onTrouble = () => undefined, retry_ms = limits.sink_retry_ms } = options;
+	const member = await log.join(GROUP, ['pricing-decisions']);
+	/** Where the group stands in what is owned, once asked. */
+	const positions = new Map<number, number>();
+	const forget = member.onChange(() => positions.clear());
 	const gaps = new IsolateGaps();
 	const counts = {
 		stored: 0,
@@ -51,10 +56,16 @@ export function openDecisionSink(options: {
 		wake?.();
 	});
 
+	async function positionOf(partition: number): Promise<number> {
+		const position = positions.get(partition) ?? (await member.position('pricing-decisions', partition));
+		positions.set(partition, position);
+		return position;
+	}
+
 	/** True when something was read. */
 	async function move(partition: number): Promise<boolean> {
-		const offset = await log.position(GROUP, 'pricing-decisions', partition);
-		const records = await log.read('pricing-decisions', partition, { ...READ, offset });
+		const offset = await positionOf(partition);
+		const records = await member.read('pricing-decisions', partition, { ...READ, offset });
 		if (records.length === 0) return false;
 		const batch: DecisionBatch = { decisions: [], snapshots: [] };
 		const unreadable: string[] = [];
@@ -71,7 +82,8 @@ export function openDecisionSink(options: {
 			}
 		}
 		if (batch.decisions.length + batch.snapshots.length > 0) await store(batch);
-		await log.commit(GROUP, 'pricing-decisions', partition, offset + records.length);
+		await member.commit('pricing-decisions', partition, offset + records.length);
+		positions.set(partition, offset + records.length);
 		counts.stored += batch.decisions.length;
 		counts.unreadable += unreadable.length;
 		for (const text of unreadable) onTrouble(text);
@@ -98,9 +110,10 @@ export function openDecisionSink(options: {
 			let moved = false;
 			news = false;
 			try {
-				for (let partition = 0; partition < log.partitions && !stopping; partition++) moved = (await move(partition)) || moved;
+				for (const partition of member.partitions()) if (!stopping) moved = (await move(partition)) || moved;
 				trouble = undefined;
 			} catch (error) {
+				if (error instanceof NotOwner) continue;
 				counts.failures += 1;
 				const text = `Decisions wait in the log: ${causeOf(error)}`;
 				if (text !== trouble?.cause) onTrouble(text); // said once, not at every retry
@@ -121,10 +134,9 @@ export function openDecisionSink(options: {
 		},
 		async drain(wait_ms) {
 			const deadline = Date.now() + wait_ms;
-			for (let partition = 0; partition < log.partitions; partition++) {
+			for (const partition of member.partitions()) {
 				const end = await log.end('pricing-decisions', partition);
-				while ((await log.position(GROUP, 'pricing-decisions', partition)) < end && Date.now() < deadline)
-					await new Promise((resolve) => setTimeout(resolve, 10));
+				while ((await positionOf(partition)) < end && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
 			}
 		},
 		async stop() {
@@ -132,6 +144,8 @@ export function openDecisionSink(options: {
 			wake?.();
 			await running;
 			unsubscribe();
+			forget();
+			await member.leave();
 		},
 	};
 }
