@@ -12,13 +12,16 @@ export interface Ends {
 export interface KafkaEnds {
 	/** As they are after the call: one question to the cluster for all that ask meanwhile. @throws LogUnavailable */
 	now(topic: Topic): Promise<Ends[]>;
-	/** As the last question was answered; undefined before any. */
+	/** As the last question was answered, unless something was appended here since; undefined before any. */
 	last(topic: Topic): Ends[] | undefined;
+	/** Something was appended: what was heard, or is being asked, is old. */
+	moved(topic: Topic): void;
 }
 
 /** The ends of the topics' partitions, by asking: kafkajs says nothing of an idle partition, and every look at one wants to know that it is read to its end. */
 export function kafkaEnds(admin: Admin): KafkaEnds {
 	const heard = new Map<Topic, Ends[]>();
+	const moves = new Map<Topic, number>();
 	interface Asked {
 		running: Promise<Ends[]>;
 		/** Of those who came while it ran: a question of their own, one for all of them. */
@@ -27,11 +30,12 @@ export function kafkaEnds(admin: Admin): KafkaEnds {
 	const asked = new Map<Topic, Asked>();
 
 	async function ask(topic: Topic, tries: number = limits.kafka_ends_tries): Promise<Ends[]> {
+		const move = moves.get(topic);
 		try {
 			const found = await admin.fetchTopicOffsets(topic);
 			const ends: Ends[] = [];
 			for (const { partition, low, high } of found) ends[partition] = { low: Number(low), high: Number(high) };
-			heard.set(topic, ends);
+			if (moves.get(topic) === move) heard.set(topic, ends);
 			return ends;
 		} catch (error) {
 			// A leader that has just changed, a topic that has just been made: the client does not try this question again by itself.
@@ -63,5 +67,9 @@ export function kafkaEnds(admin: Admin): KafkaEnds {
 			return under.next;
 		},
 		last: (topic) => heard.get(topic),
+		moved(topic) {
+			moves.set(topic, (moves.get(topic) ?? 0) + 1);
+			heard.delete(topic);
+		},
 	};
 }

@@ -76,6 +76,7 @@ export async function openKafkaLog(
 			);
 			const results = await Promise.allSettled(sent);
 			const failed = results.find((result) => result.status === 'rejected');
+			for (const topic of new Set(records.map((record) => record.topic))) ends.moved(topic);
 			if (sent.length > 0) tell();
 			if (failed) throw failed.reason;
 		},

@@ -33,6 +33,12 @@ interface Lane {
 	pumping: Promise<void> | undefined;
 }
 
+/** A producer and how many sends are under way by it. */
+interface Sender {
+	producer: Promise<Producer>;
+	sends: number;
+}
+
 export interface KafkaProducer {
 	/** In order, after what was sent to this partition before. Resolves when every in-sync replica has them. @throws LogUnavailable */
 	send(topic: Topic, partition: number, records: { messages: Message[]; bytes: number; before: number }): Promise<void>;
@@ -50,33 +56,35 @@ export const sizeOf = (records: readonly Appended[]): number => records.reduce((
  */
 export function kafkaProducer(kafka: Kafka): KafkaProducer {
 	const lanes = new Map<string, Lane>();
-	let current: Promise<Producer> | undefined;
-	const retired = new Set<Promise<void>>();
+	let current: Sender | undefined;
+	const ending = new Set<Promise<void>>();
 
 	async function connect(): Promise<Producer> {
 		const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 5, allowAutoTopicCreation: false });
 		await producer.connect();
 		return producer;
 	}
-	/** Others may still send by it: it ends when they have. */
-	function retire(failed: Promise<Producer>): void {
-		if (current === failed) current = undefined;
-		const ending = failed.then((producer) => producer.disconnect()).catch(() => undefined);
-		retired.add(ending);
-		void ending.then(() => retired.delete(ending));
+	function end({ producer }: Sender): void {
+		const ended = producer.then((connected) => connected.disconnect()).catch(() => undefined);
+		ending.add(ended);
+		void ended.then(() => ending.delete(ended));
 	}
 
 	async function sendOnce(topic: Topic, partition: number, batch: readonly Waiting[]): Promise<void> {
-		current ??= connect();
+		current ??= { producer: connect(), sends: 0 };
 		const by = current;
+		by.sends += 1;
 		try {
-			const producer = await by;
+			const producer = await by.producer;
 			const result = await producer.send({ topic, acks: -1, messages: batch.flatMap(({ messages }) => messages) });
 			const covered = result.find((one) => one.topicName === topic && one.partition === partition);
 			if (covered?.errorCode !== 0) throw new Error(`the answer does not cover partition ${partition}`);
 		} catch (error) {
-			retire(by);
+			if (current === by) current = undefined;
 			throw new LogUnavailable(`Kafka did not take records of ${topic}/${partition}: ${(error as Error).message}`);
+		} finally {
+			by.sends -= 1;
+			if (current !== by && by.sends === 0) end(by); // sends to other partitions were still under way by it
 		}
 	}
 
@@ -117,8 +125,8 @@ export function kafkaProducer(kafka: Kafka): KafkaProducer {
 		},
 		async close() {
 			await Promise.all([...lanes.values()].map(({ pumping }) => pumping));
-			await current?.then((producer) => producer.disconnect()).catch(() => undefined);
-			await Promise.all(retired);
+			if (current) end(current);
+			await Promise.all(ending);
 		},
 	};
 }
