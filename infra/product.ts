@@ -52,7 +52,12 @@ export async function startProduct(given: Configuration, options: { clock: Clock
 	const onTrouble = (text: string) => logLine('warn', { what: text });
 	const embedded = configuration.kafka ? undefined : openEmbeddedLog(configuration.logPath ?? join(dataDir, 'log'), { partitions });
 	if (embedded) {
-		sameClock(embedded.clock.kind(), `data directory "${dataDir}"`);
+		try {
+			sameClock(embedded.clock.kind(), `data directory "${dataDir}"`);
+		} catch (error) {
+			await embedded.close();
+			throw error;
+		}
 		embedded.clock.set(clockKind);
 	}
 	const keys = openKeys(dataDir);

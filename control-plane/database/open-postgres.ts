@@ -10,7 +10,7 @@ import type { Database } from './open-database.ts';
 const MIGRATION_LOCK = 7304;
 
 /**
- * Opens a database of a PostgreSQL server (15 or later) by its URL and brings its tables to this version's form, one process at a time. Connections come and
+ * Opens a database of a PostgreSQL server (tested on 15) by its URL and brings its tables to this version's form, one process at a time. Connections come and
  * go as the server does: a query while it is away throws, the next one after it is back works.
  */
 export async function openPostgres(url: string, { onTrouble }: { onTrouble: (text: string) => void }): Promise<Database> {

@@ -120,13 +120,14 @@ const shardModels = () => [...shardsHeard()].flatMap(([shard, { models }]) => (m
 /** A sum over the Outboxes, by what each last said of itself. */
 const standings = (of: (standing: OutboxStanding) => number): number => [...outboxStandings().values()].reduce((sum, standing) => sum + of(standing), 0);
 
-const metrics = () =>
-	new Response(
+const metrics = () => {
+	const behind = edgeBehind(Date.now());
+	return new Response(
 		metricsText({
 			surgecast_edge_release: releaseHeld() ?? 0,
 			surgecast_edge_copies: copiesHeld(),
-			surgecast_edge_behind: edgeBehind(Date.now()).length,
-			surgecast_edge_behind_seconds: Math.max(0, ...edgeBehind(Date.now()).map(({ seconds }) => seconds)),
+			surgecast_edge_behind: behind.length,
+			surgecast_edge_behind_seconds: Math.max(0, ...behind.map(({ seconds }) => seconds)),
 			surgecast_edge_shards_with_model_trouble: shardModels().filter(([, { trouble }]) => trouble !== null).length,
 			surgecast_edge_model_outputs_clamped: shardModels().reduce((sum, [, { clamped }]) => sum + clamped, 0),
 			surgecast_edge_outbox_bytes: standings((standing) => standing.bytes),
@@ -135,6 +136,7 @@ const metrics = () =>
 		}),
 		{ headers: { 'content-type': 'text/plain; version=0.0.4' } },
 	);
+};
 
 let document: string | undefined;
 const describe = () => {

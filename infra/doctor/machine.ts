@@ -6,7 +6,7 @@ import { doubtful, type Finding, ok, wrong } from './finding.ts';
 
 const GIB = 1024 ** 3;
 /** What `npm start` holds once it has run for a while, both processes together, and the disk of some days of a city's events. */
-const MEMORY_BYTES = 1.5 * GIB;
+const MEMORY_BYTES = 2 * GIB;
 const DISK_BYTES = 2 * GIB;
 /** The doors take 10,000 idle sockets each and still serve. */
 const FILES = 16_384;

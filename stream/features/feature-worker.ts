@@ -73,7 +73,6 @@ export async function openFeatureWorker(options: {
 	let owned: Owned[] = [];
 	/** Members came or went: what is owned may be other partitions by now. */
 	let reassigned = false;
-	await own();
 	let stopping = false;
 	let running: Promise<void> | undefined;
 	/** Something happened since the loop last looked. */
@@ -84,10 +83,12 @@ export async function openFeatureWorker(options: {
 		wake?.();
 	};
 	const unsubscribe = log.onAppend(stir);
+	// Before the first look at what is owned: a change during it must not be missed.
 	const forget = member.onChange(() => {
 		reassigned = true;
 		stir();
 	});
+	await own();
 
 	/**
 	 * Takes over the partitions that are owned now and lets go of the others, whose next owner goes on from the last checkpoint; of what was pushed since, the

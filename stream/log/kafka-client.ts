@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import kafkajs, { type Kafka as KafkaClient, type SASLOptions } from 'kafkajs';
 import type { KafkaPlace } from '#control-plane/kafka-place.ts';
 
-/** Gives up after 2.4 to 2.9 s: the door answers 503, the worker waits and tries again. */
+/** Gives up after some seconds: the door answers 503, the worker waits and tries again. */
 const RETRY = { initialRetryTime: 100, maxRetryTime: 1000, retries: 5 };
 const CONNECT_MS = 1000;
 const REQUEST_MS = 5000;

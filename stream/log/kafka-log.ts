@@ -89,7 +89,10 @@ export async function openKafkaLog(
 		expire: async () => 0,
 		/** By a group of its own with one member, made when somebody first reads so. */
 		async read(topic, partition, options) {
-			reader ??= joined(`reader-${crypto.randomUUID()}`, topics);
+			reader ??= joined(`reader-${crypto.randomUUID()}`, topics).catch((error) => {
+				reader = undefined; // the next reader tries again
+				throw error;
+			});
 			return (await reader).read(topic, checked(topic, partition), options);
 		},
 		join: joined,
