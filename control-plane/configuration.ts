@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import * as z from 'zod';
 import { type KafkaPlace, kafkaPlace } from './kafka-place.ts';
+import { type S3Place, s3Place } from './s3-place.ts';
 
 /** A start that cannot be: the message names every variable that is wrong, its value and what is wanted. */
 export class ConfigurationError extends Error {
@@ -22,8 +23,17 @@ export interface Configuration {
 	kafka: KafkaPlace | null;
 	/** Absolute directory of the embedded Postgres, or the URL of a server's database. */
 	database: string;
-	/** Absolute directory; null for the default inside the data directory. */
-	offlineStoreDir: string | null;
+	/** Absolute directory of the offline store, or the bucket that has it. */
+	offlineStore: string | S3Place;
+	/** Null: none. */
+	clickhouse: ClickHousePlace | null;
+	/** Null: none. */
+	redis: { url: string; token: string } | null;
+	/** Where the other processes find the edge and ingestion. */
+	edgeUrl: string;
+	ingestUrl: string;
+	/** Absolute path of the deployment's keys. */
+	keysFile: string;
 	auth: {
 		issuer: string;
 		audience: string;
@@ -34,6 +44,15 @@ export interface Configuration {
 	pushIntervalMs: number;
 	rateLimitPricesPer10s: number | null;
 	rateLimitEventsPerMinute: number | null;
+}
+
+/** A ClickHouse server by its HTTP door. */
+export interface ClickHousePlace {
+	/** Without user, password and path. */
+	url: string;
+	username: string;
+	password: string;
+	database: string;
 }
 
 export const LOCAL_ISSUER = 'surgecast-local';
@@ -54,10 +73,8 @@ interface Server<T> {
 	wanted: string;
 	read: (url: string) => T;
 }
-/**
- * A place given as `<scheme>:<path>`: null when only the scheme is given; or a server. Drivers that do not exist yet are refused, never replaced in silence.
- */
-const place = <T = never>(scheme: string, { later = [], server }: { later?: readonly string[]; server?: Server<T> }) =>
+/** A place given as `<scheme>:<path>`: null when only the scheme is given; or a server. */
+const place = <T>(scheme: string, server: Server<T>) =>
 	z
 		.string()
 		.default(`${scheme}:`)
@@ -67,15 +84,14 @@ const place = <T = never>(scheme: string, { later = [], server }: { later?: read
 				const path = text.slice(prefix.length).replace(/^\/\/(?=\/)/, '');
 				return path === '' ? null : resolve(path);
 			}
-			let message = [prefix, `${prefix}<path>`, ...(server ? [server.wanted] : [])].join(' or ');
-			if (server?.schemes.test(text)) {
+			let message = `${prefix} or ${prefix}<path> or ${server.wanted}`;
+			if (server.schemes.test(text)) {
 				try {
 					return { server: server.read(text) };
 				} catch (error) {
 					message = (error as Error).message;
 				}
 			}
-			if (later.some((other) => text.startsWith(other))) message += `; ${text.split(':')[0]}: is not available in this version`;
 			ctx.issues.push({ code: 'custom', message, input: text });
 			return z.NEVER;
 		});
@@ -90,14 +106,10 @@ const postgres: Server<string> = {
 	},
 };
 
+const s3: Server<string> = { schemes: /^s3:/, wanted: 's3://bucket[/prefix]', read: (url) => url }; // read with the keys beside it, below
+
 const pathOf = (given: string | null | { server: unknown }): string | null => (typeof given === 'string' ? given : null);
 const serverOf = <T>(given: string | null | { server: T }): T | null => (typeof given === 'object' && given !== null ? given.server : null);
-
-const absent = (name: string) =>
-	z
-		.string()
-		.optional()
-		.refine((value) => value === undefined, `unset: ${name} is not available in this version`);
 
 const text = z
 	.string()
@@ -106,23 +118,48 @@ const text = z
 
 const httpUrl = z.string().refine((value) => /^https?:\/\//.test(value) && URL.canParse(value), 'an http:// or https:// URL');
 
+/** A door of ours, for the other processes. */
+const origin = httpUrl
+	.refine((value) => URL.canParse(value) && new URL(value).pathname === '/' && new URL(value).search === '', 'an http:// or https:// URL without a path')
+	.transform((value) => new URL(value).origin);
+
+const clickhouse = z.string().transform((value, ctx): ClickHousePlace => {
+	const parsed = /^https?:\/\//.test(value) && URL.canParse(value) ? new URL(value) : undefined;
+	const database = parsed?.pathname.slice(1) ?? '';
+	if (parsed?.search !== '' || !/^\w*$/.test(database)) {
+		ctx.issues.push({ code: 'custom', message: 'http(s)://[user:password@]host:port[/database]', input: value });
+		return z.NEVER;
+	}
+	const { username, password } = parsed;
+	return {
+		url: parsed.origin,
+		username: username === '' ? 'default' : decodeURIComponent(username),
+		password: decodeURIComponent(password),
+		database: database === '' ? 'default' : database,
+	};
+});
+
+const path = z.string().refine((value) => !value.includes('\0'), 'a path');
+
 const environment = z
 	.object({
-		SURGECAST_DATA_DIR: z
-			.string()
-			.refine((value) => !value.includes('\0'), 'a path')
-			.default('.surgecast'),
+		SURGECAST_DATA_DIR: path.default('.surgecast'),
 		HOST: text.default('127.0.0.1'),
 		EDGE_PORT: port(8787),
 		CONTROL_PLANE_PORT: port(8788),
 		INGEST_PORT: port(8789),
 		PARTITIONS: whole(1, 1024, 'a whole number from 1 to 1024').default(8),
-		LOG_URL: place('file', { server: kafka }),
-		DATABASE_URL: place('pglite', { server: postgres }),
-		OFFLINE_STORE_URL: place('file', { later: ['s3:'] }),
-		CLICKHOUSE_URL: absent('ClickHouse'),
-		UPSTASH_REDIS_REST_URL: absent('Upstash Redis'),
-		UPSTASH_REDIS_REST_TOKEN: absent('Upstash Redis'),
+		LOG_URL: place('file', kafka),
+		DATABASE_URL: place('pglite', postgres),
+		OFFLINE_STORE_URL: place('file', s3),
+		AWS_ACCESS_KEY_ID: z.string().optional(),
+		AWS_SECRET_ACCESS_KEY: z.string().optional(),
+		CLICKHOUSE_URL: clickhouse.optional(),
+		UPSTASH_REDIS_REST_URL: httpUrl.optional(),
+		UPSTASH_REDIS_REST_TOKEN: text.optional(),
+		EDGE_URL: origin.optional(),
+		INGEST_URL: origin.optional(),
+		KEYS_FILE: path.optional(),
 		AUTH_ISSUER: text.refine((value) => value !== SERVICE_ISSUER, `another name than ${SERVICE_ISSUER}, which is that of our own processes`).optional(),
 		AUTH_AUDIENCE: text.default('surgecast'),
 		AUTH_JWKS_URL: httpUrl.optional(),
@@ -132,12 +169,36 @@ const environment = z
 		RATE_LIMIT_EVENTS_PER_MINUTE: limit,
 	})
 	.superRefine((value, ctx) => {
+		if ((value.UPSTASH_REDIS_REST_URL === undefined) !== (value.UPSTASH_REDIS_REST_TOKEN === undefined)) {
+			const missing = value.UPSTASH_REDIS_REST_URL === undefined ? 'UPSTASH_REDIS_REST_URL' : 'UPSTASH_REDIS_REST_TOKEN';
+			ctx.addIssue({ code: 'custom', path: [missing], message: 'UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, both or neither' });
+		}
+		try {
+			offlineStoreOf(value);
+		} catch (error) {
+			ctx.addIssue({ code: 'custom', path: ['OFFLINE_STORE_URL'], message: (error as Error).message });
+		}
 		// An issuer without keys could verify nothing; keys under the local issuer's name would lock out `npm run token`.
 		if (value.AUTH_JWKS_URL !== undefined && (value.AUTH_ISSUER ?? LOCAL_ISSUER) === LOCAL_ISSUER)
 			ctx.addIssue({ code: 'custom', path: ['AUTH_ISSUER'], message: 'the issuer whose keys AUTH_JWKS_URL has' });
 		if (value.AUTH_JWKS_URL === undefined && (value.AUTH_ISSUER ?? LOCAL_ISSUER) !== LOCAL_ISSUER)
 			ctx.addIssue({ code: 'custom', path: ['AUTH_JWKS_URL'], message: `the URL of the keys of AUTH_ISSUER ${JSON.stringify(value.AUTH_ISSUER)}` });
 	});
+
+/** Where finals are kept for training. @throws Error that says what is wanted. */
+function offlineStoreOf(value: {
+	SURGECAST_DATA_DIR: string;
+	OFFLINE_STORE_URL: string | null | { server: string };
+	AWS_ACCESS_KEY_ID?: string | undefined;
+	AWS_SECRET_ACCESS_KEY?: string | undefined;
+}): string | S3Place {
+	const bucket = serverOf(value.OFFLINE_STORE_URL);
+	if (bucket !== null) return s3Place(bucket, { accessKeyId: value.AWS_ACCESS_KEY_ID, secretAccessKey: value.AWS_SECRET_ACCESS_KEY });
+	return pathOf(value.OFFLINE_STORE_URL) ?? resolve(value.SURGECAST_DATA_DIR, 'offline');
+}
+
+/** Where a door of this host is found: one that listens on every address is found on this machine. */
+const doorOf = (host: string, port: number): string => `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host}:${port}`;
 
 /**
  * The configuration from the environment; an empty variable counts as unset.
@@ -149,7 +210,7 @@ export function parseConfiguration(env: Readonly<Record<string, string | undefin
 	if (!parsed.success) {
 		const lines = parsed.error.issues.map(({ path, message }) => {
 			const variable = String(path[0]);
-			const secret = variable.endsWith('_TOKEN');
+			const secret = /_TOKEN$|^AWS_/.test(variable);
 			const shown = given[variable]?.replace(/\/\/[^@/]*@/, '//(a secret)@');
 			const value = shown === undefined ? 'unset' : secret ? '(a secret)' : JSON.stringify(shown.slice(0, 200));
 			return `${variable} is ${value}, wanted: ${message}`;
@@ -168,7 +229,15 @@ export function parseConfiguration(env: Readonly<Record<string, string | undefin
 		logPath: pathOf(value.LOG_URL),
 		kafka: serverOf(value.LOG_URL),
 		database: serverOf(value.DATABASE_URL) ?? pathOf(value.DATABASE_URL) ?? resolve(dataDir, 'database'),
-		offlineStoreDir: pathOf(value.OFFLINE_STORE_URL),
+		offlineStore: offlineStoreOf(value),
+		clickhouse: value.CLICKHOUSE_URL ?? null,
+		redis:
+			value.UPSTASH_REDIS_REST_URL === undefined || value.UPSTASH_REDIS_REST_TOKEN === undefined
+				? null
+				: { url: value.UPSTASH_REDIS_REST_URL, token: value.UPSTASH_REDIS_REST_TOKEN },
+		edgeUrl: value.EDGE_URL ?? doorOf(value.HOST, value.EDGE_PORT),
+		ingestUrl: value.INGEST_URL ?? doorOf(value.HOST, value.INGEST_PORT),
+		keysFile: resolve(value.KEYS_FILE ?? resolve(dataDir, 'keys.json')),
 		auth: { issuer: value.AUTH_ISSUER ?? LOCAL_ISSUER, audience: value.AUTH_AUDIENCE, jwksUrl: value.AUTH_JWKS_URL ?? null },
 		latenessSeconds: value.LATENESS_SECONDS,
 		pushIntervalMs: value.PUSH_INTERVAL_MS,

@@ -6,11 +6,14 @@ import { startKafka } from './kafka.ts';
 import { startPostgres } from './postgres.ts';
 import type { Service } from './service.ts';
 
+/** The servers by name: the variable that gives its URL, else how it is started. */
+const servers = {
+	kafka: { variable: 'TEST_KAFKA_URL', start: startKafka },
+	postgres: { variable: 'TEST_POSTGRES_URL', start: startPostgres },
+} satisfies Record<string, { variable: string; start: (directory: string) => Promise<Service> }>;
+
 declare module 'vitest' {
-	export interface ProvidedContext {
-		kafka: string;
-		postgres: string;
-	}
+	export interface ProvidedContext extends Record<keyof typeof servers, string> {}
 }
 
 /** Takes each server from the environment, or starts it, says which it is, and ends what it started. */
@@ -18,7 +21,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 	const directory = mkdtempSync(join(tmpdir(), 'surgecast-services-'));
 	chmodSync(directory, 0o755); // PostgreSQL refuses to run as root, and its own user must get in
 	const started: Service[] = [];
-	const take = async (name: 'kafka' | 'postgres', variable: string, start: (directory: string) => Promise<Service>): Promise<void> => {
+	for (const [name, { variable, start }] of Object.entries(servers)) {
 		const given = process.env[variable];
 		if (given) console.log(`${name}: ${variable} of the environment`);
 		else {
@@ -26,11 +29,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
 			started.push(service);
 			console.log(`${name}: ${service.version}, started here`);
 		}
-		project.provide(name, given ?? started.at(-1)!.url);
-	};
-	await take('kafka', 'TEST_KAFKA_URL', startKafka);
-	await take('postgres', 'TEST_POSTGRES_URL', startPostgres);
-	process.env['TEST_DATABASE_URL'] = started.find(({ url }) => url.startsWith('postgres'))?.url ?? process.env['TEST_POSTGRES_URL'];
+		const url = given ?? started.at(-1)!.url;
+		project.provide(name as keyof typeof servers, url);
+		if (name === 'postgres') process.env['TEST_DATABASE_URL'] = url;
+	}
 	return async () => {
 		for (const service of started) await service.stop();
 		rmSync(directory, { recursive: true, force: true });

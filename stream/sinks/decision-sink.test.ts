@@ -93,10 +93,15 @@ test('keeps the backlog while the store is away and drains it afterwards; troubl
 	const sink = await open(store, { troubles });
 	for (let n = 0; n < 20; n++) await append([decision(`d-${n}`, n)]);
 	await until('failures', () => sink.counts.failures > 2);
-	expect(sink.trouble()).toBe('Decisions wait in the log: no database');
-	expect(troubles).toEqual(['Decisions wait in the log: no database']);
+	expect(sink.trouble()).toBe('The store of decisions takes nothing; all waits in the log: no database');
+	expect(troubles).toEqual(['The store of decisions takes nothing; all waits in the log: no database']);
 	expect(sink.behind()).toEqual([
-		{ what: 'the store of decisions', since: expect.stringMatching(/Z$/), seconds: expect.any(Number), cause: 'Decisions wait in the log: no database' },
+		{
+			what: 'the store of decisions',
+			since: expect.stringMatching(/Z$/),
+			seconds: expect.any(Number),
+			cause: 'The store of decisions takes nothing; all waits in the log: no database',
+		},
 	]);
 	const started = Date.now();
 	await sink.drain(100); // does not wait for ever: a stop must end
