@@ -5,6 +5,7 @@ import type { ClientKeys } from '#schemas/release.ts';
 import type { Authenticate } from './authenticate.ts';
 import { docsHeaders, docsPage } from './docs-page.ts';
 import { createDoor, type DoorApp, type Handler, type Handlers } from './door.ts';
+import { analyticsHandlers } from './handlers/analytics.ts';
 import { decisionHandlers } from './handlers/decisions.ts';
 import { modelHandlers } from './handlers/models.ts';
 import { observingHandlers } from './handlers/observing.ts';
@@ -31,6 +32,7 @@ export function createApp({ authenticate, metrics, clientKeys, ...parts }: AppOp
 		...releaseHandlers(parts),
 		...modelHandlers(parts),
 		...decisionHandlers(parts),
+		...analyticsHandlers(parts),
 		...observingHandlers(parts),
 		'GET /docs': () => {
 			docs ??= docsPage([

@@ -32,8 +32,10 @@ export interface Configuration {
 	/** Where the other processes find the edge and ingestion. */
 	edgeUrl: string;
 	ingestUrl: string;
-	/** Absolute path of the deployment's keys. */
-	keysFile: string;
+	/** Of the door that a process without one of its own has for health and metrics; 0: any free one. */
+	statusPort: number;
+	/** Absolute path of the directory with the deployment's keys.json, which all of its processes share. */
+	keysDir: string;
 	auth: {
 		issuer: string;
 		audience: string;
@@ -159,7 +161,8 @@ const environment = z
 		UPSTASH_REDIS_REST_TOKEN: text.optional(),
 		EDGE_URL: origin.optional(),
 		INGEST_URL: origin.optional(),
-		KEYS_FILE: path.optional(),
+		STATUS_PORT: port(0),
+		KEYS_DIR: path.optional(),
 		AUTH_ISSUER: text.refine((value) => value !== SERVICE_ISSUER, `another name than ${SERVICE_ISSUER}, which is that of our own processes`).optional(),
 		AUTH_AUDIENCE: text.default('surgecast'),
 		AUTH_JWKS_URL: httpUrl.optional(),
@@ -237,7 +240,8 @@ export function parseConfiguration(env: Readonly<Record<string, string | undefin
 				: { url: value.UPSTASH_REDIS_REST_URL, token: value.UPSTASH_REDIS_REST_TOKEN },
 		edgeUrl: value.EDGE_URL ?? doorOf(value.HOST, value.EDGE_PORT),
 		ingestUrl: value.INGEST_URL ?? doorOf(value.HOST, value.INGEST_PORT),
-		keysFile: resolve(value.KEYS_FILE ?? resolve(dataDir, 'keys.json')),
+		statusPort: value.STATUS_PORT,
+		keysDir: resolve(value.KEYS_DIR ?? dataDir),
 		auth: { issuer: value.AUTH_ISSUER ?? LOCAL_ISSUER, audience: value.AUTH_AUDIENCE, jwksUrl: value.AUTH_JWKS_URL ?? null },
 		latenessSeconds: value.LATENESS_SECONDS,
 		pushIntervalMs: value.PUSH_INTERVAL_MS,

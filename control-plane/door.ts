@@ -15,7 +15,7 @@ import { errorText, logLine } from './log-line.ts';
 import type { Metrics } from './metrics.ts';
 import { readBody } from './read-body.ts';
 import { withTrace } from './trace-context.ts';
-import { UnavailableError } from './unavailable-error.ts';
+import { unavailableIn } from './unavailable-error.ts';
 
 type Parameters<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}` ? { [K in Name]: string } & Parameters<Rest> : unknown;
 
@@ -202,7 +202,8 @@ export function createDoor<const Routes extends readonly Route[]>(options: DoorO
 		try {
 			response = respond(await withTrace(traceId, () => make(traceId)), traceId);
 		} catch (error) {
-			if (error instanceof UnavailableError) response = problemResponse({ code: 'unavailable', detail: error.message }, traceId);
+			const unavailable = unavailableIn(error);
+			if (unavailable) response = problemResponse({ code: 'unavailable', detail: unavailable.message }, traceId);
 			else {
 				logLine('error', { what: 'A call failed', door: title, route, trace_id: traceId, error: errorText(error) });
 				response = problemResponse({ code: 'internal', detail: 'This is our mistake, and it is logged under the trace id.' }, traceId);

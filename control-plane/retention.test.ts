@@ -35,7 +35,7 @@ const kept = async () => (await listDecisions(database.connection, { limit: 500 
 const hasSnapshot = async (decisionId: string) => (await readReplayable(database.connection, decisionId))?.snapshot != null;
 
 describe('createRetention()', () => {
-	it('deletes decisions older than the retention by the deployment clock, and no younger one', async () => {
+	it('drops a day of decisions when all of it is older than the retention by the deployment clock, and no younger one', async () => {
 		const limit = CITY_NOW - limits.decisions_keep_ms;
 		await store({
 			decisions: [
@@ -45,17 +45,21 @@ describe('createRetention()', () => {
 			],
 			snapshots: [snapshot('s')],
 		});
-		expect(await retention().deleteDue()).toEqual({ decisions: 1, snapshots: 0 });
+		expect(await retention({ clock: CITY_NOW - 1 }).deleteDue()).toEqual({ days: 0, snapshots: 0 });
+		expect(await kept()).toEqual(['edge', 'new', 'old']);
+		expect(await retention().deleteDue()).toEqual({ days: 1, snapshots: 0 });
 		expect(await kept()).toEqual(['edge', 'new']);
-		expect(await retention({ clock: CITY_NOW + DAY_MS }).deleteDue()).toMatchObject({ decisions: 1 });
+		expect(await retention({ clock: CITY_NOW + DAY_MS - 1 }).deleteDue()).toMatchObject({ days: 0 });
+		expect(await retention({ clock: CITY_NOW + DAY_MS }).deleteDue()).toMatchObject({ days: 1 });
 		expect(await kept()).toEqual(['new']);
 	});
 
-	it('deletes what is due in steps, all of it', async () => {
+	it('deletes in steps, all of it, what a wrong clock dated before all days, and its snapshots', async () => {
 		const count = limits.retention_step * 2 + 7;
 		const decisions = Array.from({ length: count }, (_, n) => decision(`d-${n}`, { at: n, snapshot: `s-${n}` }));
 		await store({ decisions, snapshots: decisions.map(({ inputs }) => snapshot(inputs.snapshot_id)) });
-		expect(await retention({ wall: WALL + limits.snapshot_unused_ms + 1 }).deleteDue()).toEqual({ decisions: count, snapshots: count });
+		expect(await retention({ wall: WALL + limits.snapshot_unused_ms + 1 }).deleteDue()).toEqual({ days: 0, snapshots: count });
+		expect(await kept()).toEqual([]);
 	});
 
 	it('never deletes a snapshot that a decision refers to, however old it is', async () => {
@@ -63,22 +67,23 @@ describe('createRetention()', () => {
 			decisions: [
 				decision('old', { at: 0, snapshot: 'shared' }),
 				decision('new', { at: CITY_NOW, snapshot: 'shared' }),
-				decision('gone', { at: 0, snapshot: 'own' }),
+				decision('gone', { at: CITY_NOW - 60 * DAY_MS, snapshot: 'own' }),
 			],
 			snapshots: [snapshot('shared'), snapshot('own')],
 		});
-		expect(await retention({ wall: WALL + 365 * DAY_MS }).deleteDue()).toEqual({ decisions: 2, snapshots: 1 });
+		expect(await retention({ wall: WALL + 365 * DAY_MS }).deleteDue()).toEqual({ days: 1, snapshots: 1 });
+		expect(await kept()).toEqual(['new']);
 		expect(await hasSnapshot('new')).toBe(true);
 	});
 
 	it('leaves a young snapshot alone, and one that came again: its decisions may be on their way', async () => {
 		await store({ decisions: [], snapshots: [snapshot('s')] });
-		expect(await retention({ wall: WALL + limits.snapshot_unused_ms }).deleteDue()).toEqual({ decisions: 0, snapshots: 0 });
+		expect(await retention({ wall: WALL + limits.snapshot_unused_ms }).deleteDue()).toEqual({ days: 0, snapshots: 0 });
 		const later = WALL + limits.snapshot_unused_ms + 1;
 		await store({ decisions: [], snapshots: [snapshot('s'), snapshot('s')] }, later); // the sink joins batches, so one may be there twice
-		expect(await retention({ wall: later }).deleteDue()).toEqual({ decisions: 0, snapshots: 0 });
+		expect(await retention({ wall: later }).deleteDue()).toEqual({ days: 0, snapshots: 0 });
 		await store({ decisions: [decision('late', { at: CITY_NOW, snapshot: 's' })], snapshots: [] }, later);
 		expect(await hasSnapshot('late')).toBe(true);
-		expect(await retention({ wall: later + limits.snapshot_unused_ms + 1 }).deleteDue()).toEqual({ decisions: 0, snapshots: 0 });
+		expect(await retention({ wall: later + limits.snapshot_unused_ms + 1 }).deleteDue()).toEqual({ days: 0, snapshots: 0 });
 	});
 });

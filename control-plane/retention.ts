@@ -1,11 +1,12 @@
 import { limits } from '#schemas/limits.ts';
+import { dropDecisionDays, FIRST_DAY } from './database/decision-days.ts';
 import type { Connection } from './database/open-database.ts';
 import { deleteDecisions, deleteUnusedSnapshots } from './database/retention.ts';
 import { errorText, logLine } from './log-line.ts';
 
 export interface Retention {
-	/** Deletes what is due, up to limits.retention_steps_max steps of each kind; what is left is for the next time. */
-	deleteDue(): Promise<{ decisions: number; snapshots: number }>;
+	/** Deletes what is due: days of decisions, and up to limits.retention_steps_max steps of snapshots; what is left is for the next time. */
+	deleteDue(): Promise<{ days: number; snapshots: number }>;
 	/** Does so every limits.retention_ms. */
 	start(): void;
 	/** No more steps; resolves when the one under way has ended. */
@@ -13,8 +14,8 @@ export interface Retention {
 }
 
 /**
- * Keeps the audit bounded: decisions go limits.decisions_keep_ms after they were made, snapshots when no decision refers to them any more. In small steps,
- * so that nobody else waits for the database.
+ * Keeps the audit bounded: a day of decisions goes when its last instant is limits.decisions_keep_ms ago, snapshots when no decision refers to them any
+ * more. A day is dropped whole; the rest goes in small steps, so that nobody else waits for the database.
  * @param options.clock the deployment clock, by which decisions are dated.
  * @param options.wall the wall clock, by which snapshots are stored.
  */
@@ -27,13 +28,13 @@ export function createRetention({ connection, clock, wall = Date.now }: { connec
 	/** Where the walk over the snapshots goes on. */
 	let after = '';
 
-	const deleteDue = async (): Promise<{ decisions: number; snapshots: number }> => {
-		const gone = { decisions: 0, snapshots: 0 };
+	const deleteDue = async (): Promise<{ days: number; snapshots: number }> => {
+		const gone = { days: 0, snapshots: 0 };
 		const before = clock() - limits.decisions_keep_ms;
-		for (let step = 0, deleted = limit; step < stepsMax && deleted === limit && !stopped; step++) {
-			deleted = await deleteDecisions(connection, { before, limit });
-			gone.decisions += deleted;
-		}
+		gone.days = (await dropDecisionDays(connection, before)).length;
+		// What was decided before there were days: a clock that was wrong.
+		for (let step = 0, deleted = limit; step < stepsMax && deleted === limit && !stopped; step++)
+			deleted = await deleteDecisions(connection, { before: Math.min(before, FIRST_DAY), limit });
 		const storedBefore = wall() - limits.snapshot_unused_ms;
 		for (let step = 0; step < stepsMax && !stopped; step++) {
 			const { deleted, last } = await deleteUnusedSnapshots(connection, { after, storedBefore, limit });

@@ -1,6 +1,7 @@
 import type { JSONWebKeySet } from 'jose';
 import { limits } from '#schemas/limits.ts';
 import type { ClientKeys } from '#schemas/release.ts';
+import { openAnalytics } from './analytics.ts';
 import { createApp } from './app.ts';
 import { type Authenticate, createAuthenticate } from './authenticate.ts';
 import { fetchJwks } from './client-keys.ts';
@@ -81,6 +82,7 @@ export async function startControlPlane({
 		clients: { issuer: auth.issuer, audience: auth.audience, jwks: () => jwks },
 		serviceJwks: serviceJwks(keys),
 	});
+	const analytics = configuration.clickhouse && openAnalytics(configuration.clickhouse);
 	const metrics = createMetrics();
 	metrics.gauge('surgecast_behind', {
 		help: 'Shards, KV or rounds that lack what the database has, as GET /readyz lists them',
@@ -98,6 +100,7 @@ export async function startControlPlane({
 		reconciler,
 		partitions,
 		clock,
+		analytics,
 		authenticate,
 		metrics,
 		clientKeys: () => clientKeys,
@@ -133,6 +136,7 @@ export async function startControlPlane({
 			await publishing.settled();
 			await reconciler.stop();
 			await retention.stop();
+			await analytics?.close();
 		},
 	};
 }

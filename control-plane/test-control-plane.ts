@@ -87,14 +87,16 @@ export interface TestOptions {
 	/** Filled with the contract's rule set and two regions, the edge in step. */
 	seeded?: boolean;
 	env?: Record<string, string>;
+	/** A database of the test's own, empty; closed with the rest. */
+	database?: Database;
 }
 
 /** Opens everything, in about a second. */
-export async function testControlPlane({ seeded = true, env = {} }: TestOptions = {}): Promise<TestControlPlane> {
+export async function testControlPlane({ seeded = true, env = {}, database: given }: TestOptions = {}): Promise<TestControlPlane> {
 	const dataDir = mkdtempSync(join(tmpdir(), 'surgecast-control-plane-'));
 	const configuration = parseConfiguration({ SURGECAST_DATA_DIR: dataDir, CONTROL_PLANE_PORT: '0', PARTITIONS: '4', ...env });
 	const keys = openKeys(dataDir);
-	const database = await testDatabase();
+	const database = given ?? (await testDatabase());
 	const edge = createFakeEdge({ partitions: configuration.partitions, serviceJwks: serviceJwks(keys) });
 	if (seeded) await seed(database, { regions: sampleRegions, rule_sets: [cityDocument()], keys, now: Date.now() });
 	const controlPlane = await startControlPlane({ configuration, keys, database, edge });

@@ -20,7 +20,7 @@ async function main(args: readonly string[]): Promise<string> {
 	const configuration = parseConfiguration(process.env);
 	if (configuration.auth.issuer !== LOCAL_ISSUER)
 		throw new Error(`Cannot make a token: AUTH_ISSUER is "${configuration.auth.issuer}", and tokens come from there; wanted is the local issuer`);
-	const keys = openKeys(configuration.dataDir);
+	const keys = openKeys(configuration.keysDir);
 	return mintToken(keys, { role, subject: subject ?? `local-${role}`, ttl_seconds: seconds, audience: configuration.auth.audience });
 }
 

@@ -4,7 +4,9 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
+import { logLine } from '#control-plane/log-line.ts';
 import { bundle, scripts } from './bundle.ts';
+import type { EdgeBindings } from './edge-bindings.ts';
 import { watchEdge } from './watch-edge.ts';
 import { worker } from './worker.ts';
 
@@ -13,6 +15,15 @@ export interface RunningEdge {
 	/** Lines about the bundles. */
 	bundles: string[];
 	close(): Promise<void>;
+}
+
+/** Lets the edge hand its last decisions to the Outboxes, which keep them on the disk: what ingestion does not take any more goes at the next start. */
+export async function drainEdge(url: string, token: () => Promise<string>): Promise<void> {
+	await fetch(`${url}/internal/drain`, {
+		method: 'POST',
+		headers: { authorization: `Bearer ${await token()}` },
+		signal: AbortSignal.timeout(2000),
+	}).catch((error) => logLine('warn', { what: 'The edge was not drained', error: String(error) }));
 }
 
 /**
@@ -24,7 +35,7 @@ export async function startEdge(options: {
 	directory: string;
 	host: string;
 	port: number;
-	bindings: Record<string, string>;
+	bindings: EdgeBindings;
 	onLost: (cause: string) => void;
 }): Promise<RunningEdge> {
 	const { directory, host, port, bindings, onLost } = options;
@@ -50,7 +61,7 @@ export async function startEdge(options: {
 			cf: false,
 			telemetry: { enabled: false },
 			resourcePersistencePath: directory,
-			workers: [{ ...worker('price', bindings), unsafeDirectSockets: [{ host, port }] }, worker('shard', bindings)], // the shard has no door of its own
+			workers: [{ ...worker('price', bindings.both), unsafeDirectSockets: [{ host, port }] }, worker('shard', { ...bindings.both, ...bindings.shard })], // the shard has no door of its own
 		}),
 	);
 	for (const signal of signals)

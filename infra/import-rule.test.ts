@@ -28,6 +28,11 @@ const homes = [
 	['drizzle-orm', 'control-plane/database', 'control-plane'],
 	['onnxruntime-web/wasm', 'edge/shard', 'edge/price'],
 	['node:sqlite', 'stream/log', 'control-plane'],
+	['@clickhouse/client', 'stream/sinks', 'stream/log'],
+	['@clickhouse/client', 'stream/sinks', 'control-plane'],
+	['@clickhouse/client', 'stream/sinks', 'edge/price'],
+	['@upstash/redis', 'stream/redis', 'stream/ingest'],
+	['@upstash/redis/cloudflare', 'edge/shard', 'edge/price'],
 ] as const;
 
 interface Planted {

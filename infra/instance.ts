@@ -33,22 +33,59 @@ export interface Answered {
 	text: string;
 }
 
-/** A running `npm start`. */
-export interface Instance {
-	child: ChildProcess;
-	directory: string;
+/** The product's doors, as its clients see them. */
+export interface Doors {
 	urls: { edge: string; control: string; ingest: string };
-	output(): string;
-	exited: Promise<number | null>;
 	token(role: Exclude<Role, 'service'>, subject?: string): Promise<string>;
 	/** Sends JSON under a role; reads JSON. */
-	call(door: keyof Instance['urls'], method: string, path: string, options?: { role?: Exclude<Role, 'service'>; body?: unknown }): Promise<Answered>;
+	call(door: keyof Doors['urls'], method: string, path: string, options?: { role?: Exclude<Role, 'service'>; body?: unknown }): Promise<Answered>;
+}
+
+/** A running `npm start`. */
+export interface Instance extends Doors {
+	child: ChildProcess;
+	directory: string;
+	output(): string;
+	exited: Promise<number | null>;
 	/** SIGTERM, and the exit code. */
 	stop(): Promise<number | null>;
 	/** kill -9. */
 	kill(): Promise<void>;
 	/** Removes the data directory. */
 	tidy(): void;
+}
+
+/** The doors at these URLs. @param keysDir the deployment's keys.json. */
+export function openDoors(urls: Doors['urls'], keysDir: string): Doors {
+	const tokens = new Map<string, string>();
+	const doors: Doors = {
+		urls,
+		async token(role, subject = `test-${role}`) {
+			const held = tokens.get(role + subject) ?? (await mintToken(openKeys(keysDir), { role, subject, ttl_seconds: 3600, audience: 'surgecast' }));
+			tokens.set(role + subject, held);
+			return held;
+		},
+		async call(door, method, path, { role, body } = {}) {
+			const answer = await fetch(urls[door] + path, {
+				method,
+				headers: {
+					...(role ? { authorization: `Bearer ${await doors.token(role)}` } : {}),
+					...(body === undefined ? {} : { 'content-type': 'application/json' }),
+				},
+				...(body === undefined ? {} : { body: JSON.stringify(body) }),
+				signal: AbortSignal.timeout(20_000),
+			});
+			const text = await answer.text();
+			let json: unknown;
+			try {
+				json = JSON.parse(text);
+			} catch {
+				json = undefined;
+			}
+			return { status: answer.status, json, text };
+		},
+	};
+	return doors;
 }
 
 /** Starts the product as `npm start` does, on free ports, in a data directory of its own or the one given, and waits until its doors are ready. */
@@ -72,37 +109,12 @@ export async function startInstance(options: { args?: string[]; directory?: stri
 	for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output = (output + chunk).slice(-100_000)));
 	const exited = new Promise<number | null>((done) => child.once('exit', (code) => done(code)));
 	const urls = { edge: `http://127.0.0.1:${ports.edge}`, control: `http://127.0.0.1:${ports.control}`, ingest: `http://127.0.0.1:${ports.ingest}` };
-	const tokens = new Map<string, string>();
 	const instance: Instance = {
 		child,
 		directory,
-		urls,
+		...openDoors(urls, directory),
 		output: () => output,
 		exited,
-		async token(role, subject = `test-${role}`) {
-			const held = tokens.get(role + subject) ?? (await mintToken(openKeys(directory), { role, subject, ttl_seconds: 3600, audience: 'surgecast' }));
-			tokens.set(role + subject, held);
-			return held;
-		},
-		async call(door, method, path, { role, body } = {}) {
-			const answer = await fetch(urls[door] + path, {
-				method,
-				headers: {
-					...(role ? { authorization: `Bearer ${await instance.token(role)}` } : {}),
-					...(body === undefined ? {} : { 'content-type': 'application/json' }),
-				},
-				...(body === undefined ? {} : { body: JSON.stringify(body) }),
-				signal: AbortSignal.timeout(20_000),
-			});
-			const text = await answer.text();
-			let json: unknown;
-			try {
-				json = JSON.parse(text);
-			} catch {
-				json = undefined;
-			}
-			return { status: answer.status, json, text };
-		},
 		async stop() {
 			child.kill('SIGTERM');
 			return exited;

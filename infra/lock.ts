@@ -11,12 +11,31 @@ export class AlreadyRunning extends Error {
 	}
 }
 
+/** What a process alone may hold of a data directory: its part, while others hold other parts. */
+export type DataPart = 'edge' | 'ingest';
+const parts: readonly DataPart[] = ['edge', 'ingest'];
+
 /**
- * Holds the data directory for the life of this process: an exclusive transaction on a small SQLite file, which the operating system ends with the
+ * Holds the data directory, or a part of it, until it is released or the process dies. Whoever has the whole has the parts.
+ * @throws AlreadyRunning at once when another process holds it.
+ */
+export function lockDataDirectory(directory: string, part?: DataPart): { release(): void } {
+	const lock = hold(part === undefined ? directory : join(directory, part));
+	for (const other of part === undefined ? parts.map((one) => join(directory, one)) : [directory]) {
+		const pid = dataDirectoryHolder(other);
+		if (pid === null) continue;
+		lock.release();
+		throw new AlreadyRunning(other, pid);
+	}
+	return lock;
+}
+
+/**
+ * Holds a directory for the life of this process: an exclusive transaction on a small SQLite file, which the operating system ends with the
  * process, even after kill -9 while the pid still lingers. The pid beside it is for the message only.
  * @throws AlreadyRunning at once when another process holds it.
  */
-export function lockDataDirectory(directory: string): { release(): void } {
+function hold(directory: string): { release(): void } {
 	mkdirSync(directory, { recursive: true });
 	const pidFile = join(directory, 'pid');
 	const db = new DatabaseSync(join(directory, 'lock.sqlite'), { timeout: 0 });

@@ -1,50 +1,33 @@
 // The whole product on a real Kafka and a real PostgreSQL, chosen by URL alone: the same finals as the embedded drivers, and nothing lost to kill -9.
-import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { kafkaPlace } from '#control-plane/kafka-place.ts';
 import { featureIndex } from '#schemas/feature.ts';
-import { topics } from '#schemas/topic.ts';
-import { decode } from '#stream/avro/codec.ts';
 import { openEmbeddedLog } from '#stream/log/embedded-log.ts';
 import type { EventLog } from '#stream/log/event-log.ts';
-import { kafkaClient } from '#stream/log/kafka-client.ts';
 import { openKafkaLog } from '#stream/log/kafka-log.ts';
+import { findFinals } from './find-finals.ts';
 import { type Instance, startInstance, until } from './instance.ts';
+import { dropTopics, freshDatabase, onServer } from './services/fresh.ts';
 
 const PARTITIONS = 4;
-const READ = { records_max: 10_000, bytes_max: 16 * 1024 * 1024 };
 const place = kafkaPlace(inject('kafka'));
 let directory: string;
-let database: string;
+let database: Awaited<ReturnType<typeof freshDatabase>>;
 let env: Record<string, string>;
 const started: Instance[] = [];
 
-const onServer = async <T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> => {
-	const client = new pg.Client(url);
-	await client.connect();
-	return work(client).finally(() => client.end());
-};
 beforeEach(async () => {
 	directory = mkdtempSync(join(tmpdir(), 'surgecast-services-'));
-	const name = `product_${randomUUID().replaceAll('-', '')}`;
-	await onServer(inject('postgres'), (client) => client.query(`create database ${name}`));
-	const url = new URL(inject('postgres'));
-	url.pathname = `/${name}`;
-	database = url.href;
-	env = { PARTITIONS: String(PARTITIONS), LOG_URL: inject('kafka'), DATABASE_URL: database };
+	database = await freshDatabase(inject('postgres'));
+	env = { PARTITIONS: String(PARTITIONS), LOG_URL: inject('kafka'), DATABASE_URL: database.url };
 });
 afterEach(async () => {
 	for (const product of started.splice(0)) if (product.child.exitCode === null) await product.kill();
-	const admin = kafkaClient(place, { clientId: 'surgecast-test' }).admin();
-	await admin.connect();
-	await admin.deleteTopics({ topics: [...topics] });
-	for (let there = true; there; ) there = (await admin.listTopics()).some((topic) => (topics as readonly string[]).includes(topic));
-	await admin.disconnect();
-	await onServer(inject('postgres'), (client) => client.query(`drop database ${new URL(database).pathname.slice(1)} with (force)`));
+	await dropTopics(inject('kafka'));
+	await database.drop();
 	rmSync(directory, { recursive: true, force: true });
 });
 
@@ -54,32 +37,14 @@ async function start(options: Parameters<typeof startInstance>[0]): Promise<Inst
 	return product;
 }
 
-/** The finals of a log by region and minute. @throws when one is there twice and differs. */
-async function finalsOf(log: EventLog): Promise<Map<string, readonly (number | null)[]>> {
-	const finals = new Map<string, readonly (number | null)[]>();
-	for (let partition = 0; partition < PARTITIONS; partition++) {
-		const end = await log.end('demand-signals', partition);
-		for (let offset = await log.start('demand-signals', partition); offset < end; ) {
-			const records = await log.read('demand-signals', partition, { ...READ, offset });
-			offset += records.length;
-			for (const { value } of records) {
-				const decoded = decode(value);
-				if (decoded.kind !== 'signal' || decoded.signal.kind !== 'final') continue;
-				const { region_id, as_of, values } = decoded.signal;
-				const key = `${region_id} ${new Date(as_of).toISOString()}`;
-				if (finals.has(key)) expect(values, key).toEqual(finals.get(key));
-				finals.set(key, values);
-			}
-		}
-	}
-	return new Map([...finals].sort());
-}
 async function onKafka<T>(work: (log: EventLog) => Promise<T>): Promise<T> {
 	const log = await openKafkaLog(place, { partitions: PARTITIONS, client_id: 'surgecast-test', onTrouble: console.warn });
 	return work(log).finally(() => log.close());
 }
 const storedDecisions = () =>
-	onServer(database, async (client) => (await client.query<{ decision_id: string }>('select decision_id from decision')).rows.map((row) => row.decision_id));
+	onServer(database.url, async (client) =>
+		(await client.query<{ decision_id: string }>('select decision_id from decision')).rows.map((row) => row.decision_id),
+	);
 
 test('a replay gives the same finals, field by field, on Kafka and PostgreSQL as on the embedded drivers, and every decision is stored once', async () => {
 	const file = join(directory, 'made_tripdata_2023-01.csv');
@@ -92,9 +57,9 @@ test('a replay gives the same finals, field by field, on Kafka and PostgreSQL as
 	const real = await start({ args: ['--replay', file], directory: join(directory, 'real'), env, ready: false });
 	expect(await real.exited, real.output()).toBe(0);
 	const log = openEmbeddedLog(join(directory, 'embedded/log'), { partitions: PARTITIONS });
-	const wanted = await finalsOf(log).finally(() => log.close());
+	const wanted = await findFinals(log).finally(() => log.close());
 	expect(wanted.size).toBeGreaterThan(100);
-	expect(await onKafka(finalsOf)).toEqual(wanted);
+	expect(await onKafka(findFinals)).toEqual(wanted);
 	const stored = await storedDecisions();
 	expect([stored.length, new Set(stored).size]).toEqual([320, 320]);
 }, 300_000);
@@ -140,7 +105,7 @@ test('counts every event that was answered 2xx once through kill -9, and stores 
 	};
 	await until('the finals', final, { within: 150_000, every: 500 });
 	expect(await product.stop()).toBe(0);
-	const counted = [...(await onKafka(finalsOf)).values()].reduce((sum, values) => sum + (values[featureIndex.booking_count_1min] ?? 0), 0);
+	const counted = [...(await onKafka(findFinals)).values()].reduce((sum, { values }) => sum + (values[featureIndex.booking_count_1min] ?? 0), 0);
 	expect(counted).toBe(sent.size);
 	const stored = await storedDecisions();
 	expect(new Set(stored).size).toBe(stored.length);

@@ -4,18 +4,18 @@ import { settleClockKind } from '#control-plane/database/clock-kind.ts';
 import { storeDecisions } from '#control-plane/database/decisions.ts';
 import { databaseCheckpoints } from '#control-plane/database/feature-checkpoints.ts';
 import { openDatabase } from '#control-plane/database/open-database.ts';
-import { readCatalogue } from '#control-plane/database/regions.ts';
 import { createEdgeClient } from '#control-plane/edge-client.ts';
-import { openKeys, serviceJwks, serviceTokenSource } from '#control-plane/keys.ts';
+import { openKeys, serviceTokenSource } from '#control-plane/keys.ts';
 import { logLine } from '#control-plane/log-line.ts';
 import { seed } from '#control-plane/seed.ts';
 import { startControlPlane } from '#control-plane/start-control-plane.ts';
-import { openCatalogue } from '#stream/catalogue.ts';
 import type { Clock } from '#stream/clock.ts';
+import { databaseCatalogue } from '#stream/database-catalogue.ts';
 import { openEmbeddedLog } from '#stream/log/embedded-log.ts';
 import type { EventLog } from '#stream/log/event-log.ts';
 import { startStream } from '#stream/start-stream.ts';
-import { startEdge } from './edge.ts';
+import { drainEdge, startEdge } from './edge.ts';
+import { edgeBindings } from './edge-bindings.ts';
 import { freePort } from './free-port.ts';
 import { sampleChampion } from './sample/champion.ts';
 import { sampleRegions } from './sample/regions.ts';
@@ -41,6 +41,7 @@ export async function startProduct(given: Configuration, options: { clock: Clock
 	const { clock } = options;
 	const configuration = await withPorts(given);
 	const { dataDir, host, edgePort, ingestPort, partitions, auth } = configuration;
+	const ingest_url = `http://${host}:${ingestPort}`;
 	const clockKind = clock.virtual ? 'replay' : 'wall';
 	const sameClock = (held: string | undefined, where: string): void => {
 		if (held === undefined || held === clockKind) return;
@@ -60,23 +61,13 @@ export async function startProduct(given: Configuration, options: { clock: Clock
 		}
 		embedded.clock.set(clockKind);
 	}
-	const keys = openKeys(dataDir);
-	const bindings = {
-		PARTITIONS: String(partitions),
-		AUTH_ISSUER: auth.issuer,
-		AUTH_AUDIENCE: auth.audience,
-		USER_PEPPER: keys.pepper.value,
-		SERVICE_JWKS: JSON.stringify(serviceJwks(keys)),
-		EDGE_SERVICE_KEY: JSON.stringify(keys.services.edge),
-		INGEST_URL: `http://${host}:${ingestPort}`,
-		...(configuration.rateLimitPricesPer10s === null ? {} : { RATE_LIMIT_PRICES_PER_10S: String(configuration.rateLimitPricesPer10s) }),
-	};
+	const keys = openKeys(configuration.keysDir);
 	const [edge, database] = await Promise.all([
 		startEdge({
 			directory: join(dataDir, 'edge'),
 			host,
 			port: edgePort,
-			bindings,
+			bindings: edgeBindings(configuration, keys, { ingest_url }),
 			// Prices are what all this is for: whoever supervises this process starts the whole again.
 			onLost: (cause) => {
 				logLine('error', { what: 'The edge does not come back; ending', cause });
@@ -110,12 +101,7 @@ export async function startProduct(given: Configuration, options: { clock: Clock
 		keepsAll: clock.virtual,
 	});
 	await controlPlane.reconcileNow();
-	let change = 0;
-	const catalogue = openCatalogue(async () => {
-		const read = await readCatalogue(database.connection, { after: change });
-		change = read.change;
-		return read.entries;
-	});
+	const catalogue = databaseCatalogue(database.connection);
 	await catalogue.refresh();
 	const stream = await startStream({
 		configuration,
@@ -140,12 +126,7 @@ export async function startProduct(given: Configuration, options: { clock: Clock
 		bundles: edge.bundles,
 		/** The doors first, then what they feed; the database and the log's file last. */
 		async close() {
-			// The edge hands its last decisions to the Outboxes, which keep them on the disk; what ingestion does not take any more goes at the next start.
-			await fetch(`${edge.url}/internal/drain`, {
-				method: 'POST',
-				headers: { authorization: `Bearer ${await controlToken()}` },
-				signal: AbortSignal.timeout(2000),
-			}).catch((error) => logLine('warn', { what: 'The edge was not drained', error: String(error) }));
+			await drainEdge(edge.url, controlToken);
 			await stream.stopTaking();
 			await controlPlane.close();
 			await stream.close();

@@ -21,7 +21,7 @@ const tell = (report: ReplayReport) => process.stderr.isTTY && process.stderr.wr
 
 /** Asks the process that holds the database. */
 async function ofRunning(configuration: Configuration, range: { from: string | undefined; to: string | undefined }): Promise<ReplayReport> {
-	const keys = openKeys(configuration.dataDir);
+	const keys = openKeys(configuration.keysDir);
 	const query = new URLSearchParams(Object.entries(range).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as [string, string]])));
 	const answer = await fetch(`http://${configuration.host}:${configuration.controlPlanePort}/internal/replay-decisions?${query}`, {
 		headers: { authorization: `Bearer ${await serviceToken(keys, { kind: 'control-plane', audience: configuration.auth.audience })}` },

@@ -82,10 +82,10 @@ export async function run(options: {
 		bursts: () => simulation?.bursts ?? [],
 		counts: () => ({
 			events: stream.intake.counts.accepted,
-			prices: simulation?.counts.prices ?? stream.sink.counts.stored,
+			prices: simulation?.counts.prices ?? stream.sinks.decisions.counts.stored,
 			failures: simulation?.counts.failures ?? 0,
 		}),
-		trouble: () => stream.worker.trouble() ?? stream.sink.trouble(),
+		trouble: () => stream.worker.trouble() ?? stream.sinks.trouble(),
 	});
 }
 

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { accuracyAnswer, accuracyQuery, historyAnswer, historyQuery, multipliersAnswer, multipliersQuery, refusalsAnswer, refusalsQuery } from './analytics.ts';
 import { slug } from './identifier.ts';
 import { instant } from './instant.ts';
 import { limits } from './limits.ts';
@@ -244,6 +245,38 @@ export const controlPlaneRoutes = [
 		summary: 'Recomputes a decision from what was stored of it',
 		answers: { 200: explanation },
 		problems: ['not_found'],
+	},
+	{
+		method: 'get',
+		path: '/api/v1/analytics/history',
+		role: 'analyst',
+		summary: 'Prices and demand of a region over time: from <= t < to, by steps. 503 without ClickHouse, as in the three below',
+		query: historyQuery,
+		answers: { 200: historyAnswer },
+	},
+	{
+		method: 'get',
+		path: '/api/v1/analytics/multipliers',
+		role: 'analyst',
+		summary: 'How multipliers were distributed over decisions: from <= decided_at < to',
+		query: multipliersQuery,
+		answers: { 200: multipliersAnswer },
+	},
+	{
+		method: 'get',
+		path: '/api/v1/analytics/refusals',
+		role: 'analyst',
+		summary: 'Late events and dead letters by day and reason: from <= ingested_at < to',
+		query: refusalsQuery,
+		answers: { 200: refusalsAnswer },
+	},
+	{
+		method: 'get',
+		path: '/api/v1/analytics/accuracy',
+		role: 'analyst',
+		summary: 'Forecasts against the bookings that came, by model and horizon: from <= as_of < to',
+		query: accuracyQuery,
+		answers: { 200: accuracyAnswer },
 	},
 	{
 		method: 'get',

@@ -42,6 +42,8 @@ export interface FeatureCheckpoints {
 	 * @throws Fenced when `epoch` is not the owner's any more: then the Shard is right.
 	 */
 	raise(partition: number, options: { epoch: number; above: number }): Promise<number>;
+	/** The epoch that owns it now; 0 before any. */
+	owner(partition: number): Promise<number>;
 	load(partition: number): Promise<FeatureCheckpoint | undefined>;
 	/**
 	 * What changed since the last save; `anew`: the fold began again, and nothing that was saved before counts any more.

@@ -10,7 +10,7 @@ import type { Snapshot } from './snapshot.ts';
 export const virtualNow = z.int().nullable();
 
 /** A loop of its own: a frame carries thousands of numbers, and an object of the schema library for each costs more than all the rest. */
-const featureVector = z.custom<FeatureVector>(
+export const featureVector = z.custom<FeatureVector>(
 	(values) => Array.isArray(values) && values.length === featureNames.length && values.every((value) => value === null || Number.isFinite(value)),
 	`must be ${featureNames.length} numbers or nulls`,
 );

@@ -97,6 +97,8 @@ export const limits = {
 	catalogue_read_ms: SECOND_MS, // a changed entry is known within two
 	behind_ms: 10 * SECOND_MS, // a partition that stands further before the clock is listed by readyz
 	cause_chars_max: 200, // of a failure's words
+	start_wait_ms: MINUTE_MS, // a process that starts beside its servers waits so long for them
+	start_retry_ms: SECOND_MS,
 
 	// Kafka
 	kafka_record_bytes_max: 4 * MIB, // what a topic takes; the feature worker sets aside what is larger than log_record_bytes_max
@@ -204,12 +206,39 @@ export const limits = {
 	decisions_keep_ms: 30 * 24 * 60 * MINUTE_MS, // by the deployment clock; older ones are ClickHouse's business
 	snapshot_unused_ms: 2 * 24 * 60 * MINUTE_MS, // a snapshot younger than this stays, since decisions on their way may refer to it
 	retention_ms: 10 * MINUTE_MS, // how often old decisions and unused snapshots are deleted
+	decision_partitions_max: 402, // of a UTC day each, and two more: a replay of a year and a month; a lookup by id alone asks each, and locks it and its indexes
+	decision_day_lock_ms: SECOND_MS, // what dropping an old day waits for those who read the table; whoever comes meanwhile waits behind it
 	retention_step: 500, // rows in one statement
 	retention_steps_max: 200, // of each kind at a time
 	database_connections_max: 10, // of one process, to a PostgreSQL server
 	database_connect_ms: 2 * SECOND_MS,
 	database_idle_ms: 30 * SECOND_MS,
 	database_statement_ms: 10 * SECOND_MS,
+	database_idle_transaction_ms: 30 * SECOND_MS, // a process that froze inside a transaction loses its locks after this time
+
+	// The history in ClickHouse
+	history_keep_days: 730, // two years, from when a row came
+	history_tokens: 1000, // insert tokens that a table remembers: a round that is sent again within so many is dropped by the server
+	history_gather_ms: SECOND_MS, // a round with less than a full one waits so long for the next: ClickHouse wants few, large inserts
+	history_gather_records: 20_000, // written at once; with their snapshots decisions take about 60 MB then
+	history_insert_ms: 20 * SECOND_MS, // one insert; a longer one counts as failed and is sent again
+	history_connections_max: 10, // of one process
+	history_reason_chars_max: 1000, // of why a record was set aside
+	history_query_seconds_max: 10,
+	history_query_bytes_max: 2048 * MIB, // of the server's memory, for one query
+	history_rows_max: 20_000, // of one answer
+	history_range_ms_max: 366 * 24 * 60 * MINUTE_MS, // of one question
+	history_accuracy_range_ms_max: 31 * 24 * 60 * MINUTE_MS, // it reads every minute of the regions that were forecast
+	history_steps_max: 1500, // of a question for a course over time
+
+	// The offline store
+	offline_part_rows: 100_000, // finals of one file, about 40 MB in memory; an hour of 10,000 regions over 8 partitions has 75,000
+	offline_group_rows: 5000, // of one row group: written in 50 ms at most, and then others get their turn
+	offline_partial_ms: 10 * MINUTE_MS, // what of an hour is there is written this often
+	offline_ahead_ms: 5 * MINUTE_MS, // a final further ahead of the wall clock is broken: believed, it would make repeats of all that follow
+	offline_call_ms: 30 * SECOND_MS, // one call of the bucket
+	training_memory_mib: 1024, // of the join; what does not fit goes to a temporary folder
+	training_named_max: 3, // values shown of those that cannot be read
 
 	// Pricing
 	multiplier_decimals_max: 4, // multipliers are integers of 1/10000
@@ -219,4 +248,22 @@ export const limits = {
 	stale_seconds_default: 600,
 	condition_nodes_max: 1000, // names, values and operators of one condition: a chain of them is as deep as it is long, and no runtime's stack may decide
 	expected_bookings_max: 1_000_000_000, // a forecast beyond this is a defect of its model: clamped, reason not_finite
+
+	// Redis
+	redis_ms: 50, // one call, one attempt; whatever it asked for is not known then
+	redis_failures_max: 5, // in a row; then the breaker opens
+	redis_open_ms: 5 * SECOND_MS, // an open breaker lets one call through after this time, and again each time that one fails
+	redis_value_chars_max: 8 * KIB, // a longer value is none of ours; a region's usual week is the longest of them
+	redis_ids_max: 1000, // event ids in one question and in one pipeline; of a larger group of requests the rest is left to the fold
+	redis_ids_seconds: 24 * 3600, // an event's id is known to the other doors so long
+	mirror_flush_ms: SECOND_MS, // a region's features go to the mirror no more often than this
+	mirror_flush_regions_max: 200, // in one pipeline, about 100 KB
+	mirror_seconds: 120, // an entry's life: a whole push renews it every 10 s while a worker lives
+	mirror_week_seconds: 8 * 24 * 3600, // a region's usual week is written when it changes and with each start of a worker
+	mirror_ask_regions_max: 50, // asked for by a Shard at once, features and weeks: an answer of 100 KB
+	mirror_tries_max: 3, // of one question: the first one has to connect, which may take longer than a call may
+	mirror_retry_ms: SECOND_MS,
+	price_cache_ms: MINUTE_MS, // from the decision on, by the deployment clock
+	price_cache_entries_max: 100, // in one call of the script, about 60 KB
+	price_cache_ahead_ms: 5 * SECOND_MS, // clocks differ by so much: a cached price from further ahead is not believed
 } as const;

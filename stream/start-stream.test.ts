@@ -110,7 +110,7 @@ test('startStream() with its edge and its store away is ready, and says in ready
 	await call('POST', '/api/v1/events', { event_type: 'booking', region_id: 'r-0' });
 	const value = encodeSnapshot({ snapshot_id: 's', region: { region_id: 'r-0' } } as Snapshot);
 	await log.append([{ topic: 'pricing-decisions', partition: 0, key: 'r-0', timestamp: Date.now(), value }]);
-	await until('every failure', () => stream.worker.behind().length === 2 && stream.sink.trouble() !== null);
+	await until('every failure', () => stream.worker.behind().length === 2 && stream.sinks.trouble() !== null);
 	const { status, json } = await call('GET', '/readyz');
 	expect([status, json.status]).toEqual([200, 'ready']);
 	const entry = (what: string, cause: string | RegExp) => ({

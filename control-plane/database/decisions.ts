@@ -1,9 +1,10 @@
-import { and, asc, desc, eq, gte, lt, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gte, lt, lte, sql } from 'drizzle-orm';
 import * as z from 'zod';
 import type { DecisionBatch, DecisionRecord } from '#schemas/decision.ts';
 import { limits } from '#schemas/limits.ts';
 import type { PriceAnswer } from '#schemas/price.ts';
 import type { Snapshot } from '#schemas/snapshot.ts';
+import { lacksDay, makeDecisionDays } from './decision-days.ts';
 import type { Connection } from './open-database.ts';
 import { type Page, toPage } from './page.ts';
 import { decision, ruleSet, snapshot } from './schema.ts';
@@ -34,8 +35,10 @@ type Position = z.output<typeof decisionCursor>;
 
 /**
  * Stores a batch: the snapshots first, then the decisions, in one transaction. What is there already is left as it is, so a batch may come again.
+ * The partition of a day is made when the first decision of it comes.
  * @param now the wall clock, milliseconds.
  * @returns how many decisions were new.
+ * @throws when the batch is of yet another day and there are limits.decision_partitions_max partitions already.
  */
 export async function storeDecisions(connection: Connection, batch: DecisionBatch, now = Date.now()): Promise<{ stored: number }> {
 	if (batch.decisions.length === 0 && batch.snapshots.length === 0) return { stored: 0 };
@@ -53,14 +56,15 @@ export async function storeDecisions(connection: Connection, batch: DecisionBatc
 			inputs: JSON.stringify(inputs),
 		})),
 	);
-	return connection.transaction(async (transaction) => {
-		// A snapshot that decisions come to refer to is young again: retention leaves it alone (database/retention.ts).
-		await transaction.execute(sql`
+	const store = () =>
+		connection.transaction(async (transaction) => {
+			// A snapshot that decisions come to refer to is young again: retention leaves it alone (database/retention.ts).
+			await transaction.execute(sql`
 			insert into ${snapshot} (snapshot_id, body, created_at)
 			select distinct on (snapshot_id) snapshot_id, body, ${now}::bigint from json_to_recordset(${snapshots}::json) as row(snapshot_id text, body text)
 			on conflict (snapshot_id) do update set created_at = excluded.created_at
 			where ${snapshot.created_at} < excluded.created_at - ${limits.snapshot_unused_ms / 2}::bigint`);
-		const inserted = await transaction.execute(sql`
+			const inserted = await transaction.execute(sql`
 			with fresh as (
 				insert into ${decision}
 					(decision_id, region_id, decided_at, status, release, rule_set, user_hash, snapshot_id, isolate, sequence, answer, inputs)
@@ -70,8 +74,19 @@ export async function storeDecisions(connection: Connection, batch: DecisionBatc
 				on conflict do nothing
 				returning 1)
 			select count(*)::integer as stored from fresh`);
-		return z.object({ stored: z.int() }).parse((inserted as { rows: unknown[] }).rows[0]);
-	});
+			return z.object({ stored: z.int() }).parse((inserted as { rows: unknown[] }).rows[0]);
+		});
+	try {
+		return await store();
+	} catch (error) {
+		// Asked of the table itself, not remembered: another process drops days, too. One that is dropped between these two lines is for the caller's retry.
+		if (!lacksDay(error)) throw error;
+		await makeDecisionDays(
+			connection,
+			batch.decisions.map(({ decided_at }) => decided_at),
+		);
+		return store();
+	}
 }
 
 const columns = {
@@ -109,6 +124,7 @@ export async function listDecisions(
 				regionId === undefined ? undefined : eq(decision.region_id, regionId),
 				from === undefined ? undefined : gte(decision.decided_at, from),
 				to === undefined ? undefined : lt(decision.decided_at, to),
+				before && lte(decision.decided_at, before[0]), // said again, since the planner leaves out partitions by plain comparisons only
 				before && sql`(${decision.decided_at}, ${decision.decision_id}) < (${before[0]}::bigint, ${before[1]}::text)`,
 			),
 		)
@@ -162,6 +178,7 @@ export async function readReplayablePage(
 			and(
 				from === undefined ? undefined : gte(decision.decided_at, from),
 				to === undefined ? undefined : lt(decision.decided_at, to),
+				after === null ? undefined : gte(decision.decided_at, after[0]), // see listDecisions
 				after === null ? undefined : sql`(${decision.decided_at}, ${decision.decision_id}) > (${after[0]}::bigint, ${after[1]}::text)`,
 			),
 		)

@@ -29,6 +29,10 @@ export function databaseCheckpoints(connection: Connection): FeatureCheckpoints 
 				if (owner !== epoch) throw new Fenced(`Cannot raise the epoch of partition ${part} from ${epoch}: epoch ${owner} owns it`);
 				return own(transaction, part, Math.max(epoch, above) + 1);
 			}),
+		async owner(part) {
+			const [row] = await connection.select({ epoch: featureOwner.epoch }).from(featureOwner).where(eq(featureOwner.part, part));
+			return row?.epoch ?? 0;
+		},
 		load: (part) =>
 			// One instant of all tables: a save between two of these queries would tear state and position apart.
 			connection.transaction(

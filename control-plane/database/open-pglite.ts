@@ -1,9 +1,8 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { PGlite } from '@electric-sql/pglite';
 import { drizzle } from 'drizzle-orm/pglite';
-import { migrate } from 'drizzle-orm/pglite/migrator';
+import { migrate } from './migrate.ts';
 import type { Database } from './open-database.ts';
 
 /** In memory, for tests. */
@@ -32,7 +31,7 @@ export async function openPglite(directory: string, { template }: { template?: B
 	const client = await PGlite.create(directory, directory === IN_MEMORY ? inside : {});
 	const connection = drizzle({ client });
 	try {
-		await migrate(connection, { migrationsFolder: fileURLToPath(new URL('./migrations', import.meta.url)) });
+		await migrate(connection);
 	} catch (error) {
 		await client.close();
 		throw new Error(`Cannot bring the database in "${directory}" to this version's form`, { cause: error });

@@ -6,12 +6,12 @@ import { decision, snapshot } from './schema.ts';
 const counted = z.object({ rows: z.tuple([z.object({ deleted: z.int() })]) });
 const walked = z.object({ rows: z.tuple([z.object({ deleted: z.int(), last: z.string().nullable() })]) });
 
-/** Deletes decisions with decided_at < before, the oldest first, `limit` at most. @returns how many. */
+/** Deletes, row by row, decisions with decided_at < before, the oldest first, `limit` at most. @returns how many. */
 export async function deleteDecisions(connection: Connection, { before, limit }: { before: number; limit: number }): Promise<number> {
 	const result = await connection.execute(sql`
 		with old as (
 			select decision_id from ${decision} where decided_at < ${before}::bigint order by decided_at, decision_id limit ${limit}::integer),
-		gone as (delete from ${decision} where decision_id in (select decision_id from old) returning 1)
+		gone as (delete from ${decision} where decided_at < ${before}::bigint and decision_id in (select decision_id from old) returning 1)
 		select count(*)::integer as deleted from gone`);
 	return counted.parse(result).rows[0].deleted;
 }

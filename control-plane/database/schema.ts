@@ -98,10 +98,14 @@ export const snapshot = pgTable('snapshot', {
 	created_at: instant('created_at').notNull(),
 });
 
+/**
+ * One partition a UTC day of decided_at, which drizzle cannot say: the tables of the days, and the function that makes them, stand in the migration
+ * decision_days. A partitioned table's key must have the column that parts it; a decision's decided_at never changes, so the id alone is unique as well.
+ */
 export const decision = pgTable(
 	'decision',
 	{
-		decision_id: text('decision_id').primaryKey(),
+		decision_id: text('decision_id').notNull(),
 		region_id: text('region_id').notNull(),
 		decided_at: instant('decided_at').notNull(),
 		status: text('status').notNull(),
@@ -115,6 +119,7 @@ export const decision = pgTable(
 		inputs: text('inputs').notNull(),
 	},
 	(table) => [
+		primaryKey({ columns: [table.decision_id, table.decided_at] }),
 		index('decision_region').on(table.region_id, table.decided_at, table.decision_id),
 		index('decision_decided_at').on(table.decided_at, table.decision_id),
 		index('decision_snapshot').on(table.snapshot_id), // retention asks whether anything refers to a snapshot still

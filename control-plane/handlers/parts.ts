@@ -1,3 +1,4 @@
+import type { Analytics } from '../analytics.ts';
 import type { Caller } from '../authenticate.ts';
 import type { Connection } from '../database/open-database.ts';
 import type { Edge } from '../edge.ts';
@@ -10,6 +11,8 @@ export interface Parts {
 	edge: Edge;
 	publishing: Publishing;
 	reconciler: Pick<Reconciler, 'soon' | 'behind'>;
+	/** The history in ClickHouse; null or left out where there is none. */
+	analytics?: Analytics | null;
 	partitions: number;
 	/** The deployment clock, milliseconds since 1970. */
 	clock: () => number;

@@ -1,4 +1,5 @@
 import type { controlPlaneInternalRoutes } from '#schemas/control-plane-routes.ts';
+import { readCurrentRelease } from '../database/releases.ts';
 import type { Handlers } from '../door.ts';
 import { errorText, logLine } from '../log-line.ts';
 import { replayDecisions } from '../replay.ts';
@@ -7,7 +8,8 @@ import type { Parts } from './parts.ts';
 /** Lets a command replay decisions while this process holds the database. */
 export function replayHandlers({ connection }: Pick<Parts, 'connection'>): Handlers<typeof controlPlaneInternalRoutes> {
 	return {
-		'GET /internal/replay-decisions': ({ query: { from, to }, traceId }) => {
+		'GET /internal/replay-decisions': async ({ query: { from, to }, traceId }) => {
+			await readCurrentRelease(connection); // a database that is away is a 503 here, and a broken stream behind the 200
 			const encoder = new TextEncoder();
 			const lines = new ReadableStream<Uint8Array>({
 				async start(controller) {

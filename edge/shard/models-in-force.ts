@@ -18,7 +18,7 @@ const NONE: OpenModels = { champion: undefined, canary: undefined, shadows: [] }
 /** Models ready to be used, and what they say of the features that were held. */
 export interface Prepared {
 	models: OpenModels;
-	forecasts: Map<string, [version: number, made: Forecasts]>;
+	forecasts: Map<string, [of: HeldFeatures, made: Forecasts]>;
 	/** Why a model of the release is not among them; then its predecessor is, or none. */
 	trouble: string | null;
 }
@@ -105,7 +105,7 @@ export class ModelsInForce {
 		for (const trouble of troubles) console.error(JSON.stringify({ message: 'a model is not in force', release, error: trouble }));
 		return {
 			models,
-			forecasts: new Map(rows.flatMap(([id, { version }], index) => (made[index] ? [[id, [version, made[index]]]] : []))),
+			forecasts: new Map(rows.flatMap(([id, of], index) => (made[index] ? [[id, [of, made[index]]]] : []))),
 			trouble: troubles.length > 0 ? troubles.join('; ') : null,
 		};
 	}
@@ -115,7 +115,7 @@ export class ModelsInForce {
 		const before = this.#inForce;
 		this.#inForce = models;
 		this.#trouble = trouble;
-		for (const [id, [version, made]] of forecasts) this.#keep(id, version, made);
+		for (const [id, [of, made]] of forecasts) this.#keep(id, of, made);
 		this.#closeUnused(before);
 		this.#ctx.waitUntil(this.#forecastAgain());
 	}
@@ -179,14 +179,13 @@ export class ModelsInForce {
 			models,
 		);
 		if (models !== this.#inForce) return; // whoever changed them does it
-		for (const [index, [id, { version }]] of rows.entries()) if (made[index]) this.#keep(id, version, made[index]);
+		for (const [index, [id, of]] of rows.entries()) if (made[index]) this.#keep(id, of, made[index]);
 	}
 
-	/** Unless a newer frame came meanwhile. */
-	#keep(id: string, version: number, made: Forecasts): void {
-		const held = this.#features.get(id);
-		if (held?.version !== version) return;
-		held.forecasts = made;
+	/** Unless newer features came meanwhile. */
+	#keep(id: string, of: HeldFeatures, made: Forecasts): void {
+		if (this.#features.get(id) !== of) return;
+		of.forecasts = made;
 		this.#changed(id);
 	}
 

@@ -10,6 +10,7 @@ import { openRelease } from '../open-release.ts';
 import { patience } from '../patience.ts';
 import { sha256 } from '../sha256.ts';
 import type { ShardEnvironment } from './environment.ts';
+import { hasMirror, type Mirrored, readFeatureMirror } from './feature-mirror.ts';
 import type { HeldFeatures } from './held-features.ts';
 import { ModelsInForce, type Prepared } from './models-in-force.ts';
 import { ShardStorage, type StoredRegion } from './shard-storage.ts';
@@ -66,6 +67,8 @@ export class Shard extends DurableObject<ShardEnvironment> {
 		this.#models = new ModelsInForce(ctx, { env, features: this.#features, changed: (regionId) => this.#built.delete(regionId) });
 		this.#hydrate();
 		if (this.#release) ctx.waitUntil(this.#openModels(this.#release));
+		// What was stored just now is as young as the mirror.
+		if (this.#epoch === 0 || Date.now() - this.#storedAt >= limits.mirror_flush_ms) this.#catchUp([...this.#entries.keys()]);
 	}
 
 	/**
@@ -74,6 +77,7 @@ export class Shard extends DurableObject<ShardEnvironment> {
 	 */
 	async takeEntries(entries: Region[]): Promise<void> {
 		const beyond: string[] = [];
+		const fresh: string[] = [];
 		for (const entry of entries) {
 			const id = entry.region_id;
 			const held = this.#entries.get(id);
@@ -85,7 +89,9 @@ export class Shard extends DurableObject<ShardEnvironment> {
 			this.#storage.putEntry(entry);
 			this.#entries.set(id, entry);
 			this.#built.delete(id);
+			if (!held) fresh.push(id);
 		}
+		this.#catchUp(fresh); // an object that lost what it stored as well gets its entries back before the next whole frame
 		if (beyond.length === 0) return;
 		this.#refused.entries += beyond.length;
 		const others = beyond.length > 1 ? ` and ${beyond.length - 1} more` : '';
@@ -196,6 +202,55 @@ export class Shard extends DurableObject<ShardEnvironment> {
 		if (frame.whole && this.#release && this.#models.retryIsDue()) this.ctx.waitUntil(this.#openModels(this.#release));
 		if (isNewEpoch || Date.now() - this.#storedAt >= limits.features_store_ms) this.#storeFeatures();
 		return answer(true, unknown);
+	}
+
+	/**
+	 * Asks the mirror for features newer than those stored, behind every answer: meanwhile answers come from what is held, down the ladder. Only until the first
+	 * whole frame, and on the wall clock alone.
+	 */
+	#catchUp(regionIds: string[]): void {
+		if (regionIds.length === 0 || !this.#wholeWanted || this.#now !== null || !hasMirror(this.env)) return;
+		const since = versionOf(this.#epoch, this.#seq);
+		const work = async () => {
+			const size = limits.mirror_ask_regions_max;
+			for (let at = 0; at < regionIds.length; at += size) {
+				const page = regionIds.slice(at, at + size);
+				let found = await readFeatureMirror(page, this.env);
+				for (let tries = 1; !found && tries < limits.mirror_tries_max && this.#wholeWanted; tries++) {
+					await new Promise((resolve) => setTimeout(resolve, limits.mirror_retry_ms));
+					found = await readFeatureMirror(page, this.env);
+				}
+				if (!found || !this.#wholeWanted) return;
+				await this.#takeMirrored(found, since);
+			}
+		};
+		this.ctx.waitUntil(work());
+	}
+
+	/**
+	 * The mirror is believed as far as it can do no harm: it never moves the pair by which frames are accepted, and its features get no version above the pair that
+	 * was held at the start, so that whatever it says the next frame is newer, here and in the isolates. What a frame of this life brought stays.
+	 */
+	async #takeMirrored(found: ReadonlyMap<string, Mirrored>, since: number): Promise<void> {
+		const isNews = ({ region_id, epoch, seq, as_of }: NonNullable<Mirrored['features']>): boolean => {
+			if (!this.#entries.has(region_id) || as_of > Date.now()) return false;
+			const held = this.#features.get(region_id);
+			return !held || (held.version <= since && versionOf(epoch, seq) > held.version && as_of > held.as_of);
+		};
+		const rows = [...found.values()].flatMap(({ features }) => (features && isNews(features) ? [features] : []));
+		const { made, by } = await this.#models.forecast(rows.map(({ values }) => values));
+		for (const [index, row] of rows.entries()) {
+			if (!isNews(row)) continue; // a frame came while the models ran
+			const { region_id, epoch, seq, as_of, values, busy_drivers } = row;
+			this.#features.set(region_id, { version: Math.min(versionOf(epoch, seq), since), as_of, values, busy_drivers, forecasts: made[index]! }); // one for each row
+			this.#built.delete(region_id);
+		}
+		for (const [id, { usual_week }] of found) {
+			if (!usual_week || this.#usualWeeks.has(id)) continue;
+			this.#usualWeeks.set(id, usual_week);
+			this.#built.delete(id);
+		}
+		this.#models.settle(by);
 	}
 
 	/** What a price isolate lacks, as the JSON text of a RefreshAnswer: built here by joining, which is a third cheaper than objects. */

@@ -11,19 +11,19 @@ const AHEAD_MS = 30_000;
 
 /** Keys and log of the data directory, read without changing them, also while the product runs. `deep`: every record of the log by its checksum. */
 export function dataDirectoryFindings(configuration: Configuration, { deep, now }: { deep: boolean; now: number }): Finding[] {
-	const { dataDir } = configuration;
-	if (!existsSync(join(dataDir, 'keys.json'))) return [ok('data directory', `${dataDir} is empty: the first npm start fills it with the sample`)];
-	return [keys(dataDir), ...log(configuration, { deep, now })];
+	const { dataDir, keysDir } = configuration;
+	if (!existsSync(join(keysDir, 'keys.json'))) return [ok('data directory', `${dataDir} is empty: the first npm start fills it with the sample`)];
+	return [keys(keysDir), ...log(configuration, { deep, now })];
 }
 
-function keys(dataDir: string): Finding {
+function keys(directory: string): Finding {
 	try {
-		openKeys(dataDir);
+		openKeys(directory);
 	} catch (error) {
 		return wrong('keys', (error as Error).message, 'bring the file back from a backup: tokens, releases and the hashes of users hang on it');
 	}
-	const open = statSync(join(dataDir, 'keys.json')).mode & 0o077;
-	if (open !== 0) return doubtful('keys', 'others on this machine may read keys.json', `chmod 600 ${join(dataDir, 'keys.json')}`);
+	const open = statSync(join(directory, 'keys.json')).mode & 0o077;
+	if (open !== 0) return doubtful('keys', 'others on this machine may read keys.json', `chmod 600 ${join(directory, 'keys.json')}`);
 	return ok('keys', 'readable by their owner alone');
 }
 

@@ -7,7 +7,7 @@ import { random } from '../city/random.ts';
 import { type Instance, startInstance, until } from '../instance.ts';
 import { processTree, runs } from '../processes.ts';
 import { type Account, account } from './account.ts';
-import { findConfiguration, findDecisions, findEvents } from './find.ts';
+import { findConfiguration, findDecisions, findEmbeddedEvents } from './find.ts';
 import { holdRequest } from './hold-request.ts';
 import { emptyLedger } from './ledger.ts';
 import { openLoad } from './load.ts';
@@ -186,7 +186,7 @@ export async function openDrill(options: { seed: number; tell?: (line: string) =
 			const configuration = await findConfiguration(product, ledger);
 			const code = await product.stop();
 			if (code !== 0) throw new Error(`The last stop: exit ${code}\n${product.output().slice(-3000)}`);
-			const found = { ...configuration, ...(await findEvents(directory, PARTITIONS)), decisions: await findDecisions(directory) };
+			const found = { ...configuration, ...(await findEmbeddedEvents(directory, PARTITIONS)), decisions: await findDecisions(join(directory, 'database')) };
 			return { ...account(ledger, found), kills: ledger.kills.length, unexpected: ledger.unexpected, ...longest };
 		},
 		/** Leaves nothing behind. */

@@ -1,11 +1,11 @@
 import { request } from 'node:http';
 import type { Role } from '#schemas/role.ts';
-import type { Instance } from '../instance.ts';
+import type { Doors } from '../instance.ts';
 
 /** Sends a request but for the last byte of its body, so that it is in flight until `finish`. Resolves when the door has the rest. */
 export async function holdRequest(
-	product: Instance,
-	options: { door: keyof Instance['urls']; role: Exclude<Role, 'service'>; method?: 'POST' | 'PUT'; path: string; body: unknown },
+	product: Doors,
+	options: { door: keyof Doors['urls']; role: Exclude<Role, 'service'>; method?: 'POST' | 'PUT'; path: string; body: unknown },
 ): Promise<{ finish(): Promise<{ status: number; text: string }> }> {
 	const { door, role, method = 'POST', path, body } = options;
 	const text = JSON.stringify(body);

@@ -1,5 +1,5 @@
 import { limits } from '#schemas/limits.ts';
-import type { Answered, Instance } from '../instance.ts';
+import type { Answered, Doors } from '../instance.ts';
 import { sampleRuleSets } from '../sample/rule-sets.ts';
 import type { Attempt, Ledger, SentEvent } from './ledger.ts';
 
@@ -16,11 +16,11 @@ const CLIENTS = 3;
 export interface Load {
 	readonly ledger: Ledger;
 	/** Goes on until end(), through failures; what was not answered in an earlier life is sent again first. */
-	start(product: Instance): void;
+	start(product: Doors): void;
 	/** Ends what is under way; call it after the product's death, or to leave it in peace. */
 	end(): Promise<void>;
 	/** Sends again whatever has no answer, until all have. @throws at a refusal. */
-	settle(product: Instance): Promise<void>;
+	settle(product: Doors): Promise<void>;
 }
 
 /** JSON with sorted keys, so that equal records are equal texts. */
@@ -51,7 +51,7 @@ export function openLoad(ledger: Ledger, next: () => number): Load {
 	}
 
 	/** Without timestamps: the door stamps them, and a resend equals the first. False when there was no 2xx. */
-	async function post(product: Instance, events: SentEvent[]): Promise<boolean> {
+	async function post(product: Doors, events: SentEvent[]): Promise<boolean> {
 		for (const event of events) if (!ledger.events.has(event.event_id)) ledger.events.set(event.event_id, { ...event, acknowledged: false });
 		const answer = await product.call('ingest', 'POST', '/api/v1/events', { role: 'producer', body: events }).catch(() => undefined);
 		if (answer?.status === 202) {
@@ -69,7 +69,7 @@ export function openLoad(ledger: Ledger, next: () => number): Load {
 		return false;
 	}
 
-	async function producer(product: Instance): Promise<void> {
+	async function producer(product: Doors): Promise<void> {
 		while (!ending) {
 			const events = unanswered.pop() ?? (answered.length > 0 && next() < 0.15 ? pick(answered) : batch());
 			if (await post(product, events)) {
@@ -80,7 +80,7 @@ export function openLoad(ledger: Ledger, next: () => number): Load {
 		}
 	}
 
-	async function client(product: Instance): Promise<void> {
+	async function client(product: Doors): Promise<void> {
 		while (!ending) {
 			const one = () => ({ region_id: pick(regions), product_type: 'standard_ride', user_id: `u-${Math.floor(next() * 1000)}` });
 			const many = next() < 0.2;
@@ -105,7 +105,7 @@ export function openLoad(ledger: Ledger, next: () => number): Load {
 		return attempt.acknowledged;
 	}
 
-	async function operator(product: Instance): Promise<void> {
+	async function operator(product: Doors): Promise<void> {
 		while (!ending) {
 			const region = `drill-${Math.floor(next() * OWN_REGIONS)}`;
 			made += 1;
@@ -125,7 +125,7 @@ export function openLoad(ledger: Ledger, next: () => number): Load {
 	}
 
 	/** Saves a rule set of a price of its own, and publishes it. */
-	async function publish(product: Instance): Promise<void> {
+	async function publish(product: Doors): Promise<void> {
 		const [city] = sampleRuleSets;
 		const base_price = `${10 + (made % 10)}.${String(made % 100).padStart(2, '0')}`;
 		const document = { ...city, products: { standard_ride: { base_price, per_km: '0', minimum: '6.00' } } };
@@ -141,7 +141,7 @@ export function openLoad(ledger: Ledger, next: () => number): Load {
 		ledger,
 		start(product) {
 			ending = false;
-			const times = (n: number, run: (product: Instance) => Promise<void>) => Array.from({ length: n }, () => run(product));
+			const times = (n: number, run: (product: Doors) => Promise<void>) => Array.from({ length: n }, () => run(product));
 			running = Promise.all([...times(POSTERS, producer), ...times(CLIENTS, client), operator(product)]);
 		},
 		async end() {

@@ -271,9 +271,16 @@ export function makeRequest(operation: Operation, { dice, known }: { dice: Dice;
 		]);
 	}
 	const query: string[] = [];
+	let from: string | undefined;
 	for (const [name, schema] of Object.entries(operation.query)) {
 		const roll = dice.below(6);
-		if (roll < 2 && name !== 'cursor') query.push(`${name}=${encodeURIComponent(String(validValue(schema, { name, dice })))}`);
+		if ((roll < 2 && name !== 'cursor') || (roll > 2 && operation.wanted.includes(name))) {
+			// The end of a time comes after its beginning, by up to a day, most of the time.
+			const soon = name === 'to' && from !== undefined && dice.chance(0.8);
+			const value = soon ? new Date(Date.parse(from!) + (1 + dice.below(24 * 60)) * 60_000).toISOString() : String(validValue(schema, { name, dice }));
+			if (name === 'from') from = value;
+			query.push(`${name}=${encodeURIComponent(value)}`);
+		}
 		if (roll === 2) {
 			kind.push('a query parameter');
 			query.push(...Array.from({ length: 1 + dice.below(2) }, () => `${name}=${dice.pick(BAD_VALUES)}`));

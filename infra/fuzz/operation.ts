@@ -37,7 +37,7 @@ export interface OpenApi {
 		Record<
 			string,
 			{
-				parameters?: { name: string; in: 'path' | 'query'; schema: Schema }[];
+				parameters?: { name: string; in: 'path' | 'query'; required?: boolean; schema: Schema }[];
 				requestBody?: { content: Content };
 				responses: Record<string, { content: Content }>;
 				'x-least-role'?: string;
@@ -56,6 +56,8 @@ export interface Operation {
 	/** Null: no token is wanted. */
 	role: string | null;
 	query: Record<string, Schema>;
+	/** Parameters of the query that must be there. */
+	wanted: string[];
 	/** Empty: no body is wanted. */
 	bodies: Content;
 	responses: Record<string, Content>;
@@ -68,6 +70,7 @@ export function operationsOf(door: Door, document: OpenApi): Operation[] {
 			method: method.toUpperCase(),
 			path,
 			role: more['x-least-role'] ?? null,
+			wanted: parameters.filter((one) => one.in === 'query' && one.required).map(({ name }) => name),
 			query: Object.fromEntries(parameters.filter((one) => one.in === 'query').map(({ name, schema }) => [name, schema])),
 			bodies: requestBody?.content ?? {},
 			responses: Object.fromEntries(Object.entries(responses).map(([status, { content }]) => [status, content])),

@@ -163,7 +163,9 @@ export async function replay(options: {
 		tell(`played to ${new Date(clock.now()).toISOString()}`, true);
 		// The decisions of the last step are still on their way to the store.
 		const deadline = Date.now() + DRAIN_MS;
-		while (!stopped && stream.sink.counts.stored < prices && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+		if (!stopped) tell('waiting for the stores', true);
+		while (!stopped && stream.sinks.decisions.counts.stored < prices && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+		if (!stopped) await stream.sinks.drain(DRAIN_MS);
 		const { late, dead } = stream.worker.counts;
 		account.accepted -= late + dead;
 		account.late = late;
@@ -171,7 +173,7 @@ export async function replay(options: {
 		const rest = account.rows - account.accepted - account.late - Object.values(account.refused).reduce((sum, n) => sum + n, 0);
 		if (rest > 0) account.refused['not_played'] = rest;
 		console.log(
-			`${stream.sink.counts.stored} of ${prices} decisions stored; features folded ${stream.worker.counts.folded}, finals ${stream.worker.counts.finals}`,
+			`${stream.sinks.decisions.counts.stored} of ${prices} decisions stored; features folded ${stream.worker.counts.folded}, finals ${stream.worker.counts.finals}`,
 		);
 	} finally {
 		done();

@@ -2,14 +2,20 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { startClickHouse } from './clickhouse.ts';
 import { startKafka } from './kafka.ts';
 import { startPostgres } from './postgres.ts';
+import { startRedis } from './redis.ts';
+import { startS3 } from './s3.ts';
 import type { Service } from './service.ts';
 
 /** The servers by name: the variable that gives its URL, else how it is started. */
 const servers = {
 	kafka: { variable: 'TEST_KAFKA_URL', start: startKafka },
 	postgres: { variable: 'TEST_POSTGRES_URL', start: startPostgres },
+	redis: { variable: 'TEST_REDIS_URL', start: startRedis },
+	clickhouse: { variable: 'TEST_CLICKHOUSE_URL', start: startClickHouse },
+	s3: { variable: 'TEST_S3_URL', start: startS3 },
 } satisfies Record<string, { variable: string; start: (directory: string) => Promise<Service> }>;
 
 declare module 'vitest' {

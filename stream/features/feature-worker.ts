@@ -1,5 +1,6 @@
 import { type Behind, behind, type Failing, failing } from '#schemas/behind.ts';
 import { type FeatureCheckpoints, Fenced } from '#schemas/feature-checkpoints.ts';
+import type { Frame } from '#schemas/internal.ts';
 import { limits } from '#schemas/limits.ts';
 import { eventTopics } from '#schemas/topic.ts';
 import { type Catalogue, CatalogueUnavailable } from '../catalogue.ts';
@@ -13,6 +14,8 @@ import { openPartitionWorker, type PartitionWorker, type WorkerCounts } from './
 
 export interface FeatureWorker {
 	readonly counts: WorkerCounts & { pushes: number; push_failures: number; checkpoint_failures: number };
+	/** The partitions that it owns, ascending. */
+	partitions(): number[];
 	/** Least as_of of the partitions, milliseconds; what readiness and metrics show. */
 	as_of(): number;
 	/** The last minute whose finals every partition has made, milliseconds; 0 before any. */
@@ -44,8 +47,6 @@ interface Owned {
 	pushing: Promise<void> | undefined;
 	/** It is given up: somebody else owns it, or its place in the log is lost. Nothing of it is pushed or saved any more. */
 	stopped: boolean;
-	/** It was given up to another owner. */
-	fenced: boolean;
 	/** What is wrong with it, by what it was doing. */
 	trouble: { fold?: Failing | undefined; push?: Failing | undefined; save?: Failing | undefined };
 }
@@ -60,12 +61,14 @@ export async function openFeatureWorker(options: {
 	catalogue: Catalogue;
 	clock: Clock;
 	edge: FrameClient;
+	/** Gets the frames that Shards acknowledged, behind the push: returns at once and never throws. */
+	mirror?: { put(frames: readonly Frame[]): void } | undefined;
 	lateness_ms: number;
 	push_interval_ms: number;
 	read?: ReadLimits;
 	onTrouble?: (text: string) => void;
 }): Promise<FeatureWorker> {
-	const { log, clock, edge, push_interval_ms, onTrouble = () => undefined } = options;
+	const { log, clock, edge, mirror, push_interval_ms, onTrouble = () => undefined } = options;
 	const counts = { folded: 0, duplicates: 0, late: 0, dead: 0, finals: 0, pushes: 0, push_failures: 0, checkpoint_failures: 0 };
 	const opened_at = Date.now();
 	const member = await log.join(GROUP, eventTopics);
@@ -92,18 +95,20 @@ export async function openFeatureWorker(options: {
 
 	/**
 	 * Takes over the partitions that are owned now and lets go of the others, whose next owner goes on from the last checkpoint; of what was pushed since, the
-	 * Shards refuse what comes twice by its epoch. One that was fenced and is ours again is taken over anew.
+	 * Shards refuse what comes twice by its epoch. One that another owned meanwhile (this worker was frozen past its session) and that is ours again is taken over
+	 * anew: the store is ahead of what is remembered here.
 	 */
 	async function own(): Promise<void> {
 		reassigned = false;
 		const numbers = member.partitions();
-		const kept = owned.filter(({ partition, fenced }) => numbers.includes(partition.number) && !fenced);
+		const ours = await Promise.all(owned.map(({ partition }) => numbers.includes(partition.number) && partition.owns()));
+		const kept = owned.filter((_, index) => ours[index]);
 		await Promise.all(owned.map((owner) => (kept.includes(owner) ? undefined : owner.pushing)));
 		const missing = numbers.filter((number) => !kept.some(({ partition }) => partition.number === number));
 		for (const number of missing) {
 			const partition = await openPartitionWorker(number, { ...options, log: source, counts });
 			const at = { pushed_at: 0, whole_at: 0, saved_at: Date.now(), look_at: 0 };
-			kept.push({ partition, ...at, whole_next: true, pushing: undefined, stopped: false, fenced: false, trouble: {} });
+			kept.push({ partition, ...at, whole_next: true, pushing: undefined, stopped: false, trouble: {} });
 		}
 		owned = kept.sort((a, b) => a.partition.number - b.partition.number);
 	}
@@ -128,7 +133,6 @@ export async function openFeatureWorker(options: {
 	/** A partition that must not go on; the others do. */
 	function giveUp(owner: Owned, error: unknown): void {
 		owner.stopped = true;
-		owner.fenced = error instanceof Fenced;
 		note(owner, 'fold', `The feature worker stopped partition ${owner.partition.number}: ${causeOf(error)}`);
 	}
 
@@ -169,6 +173,7 @@ export async function openFeatureWorker(options: {
 			const wasWhole = whole || owner.whole_next;
 			// Answers come shard by shard, in the order of its frames.
 			const mine = answers?.filter((answer) => answer.shard === partition.number);
+			mirror?.put(own.filter((_, at) => mine?.[at]?.taken));
 			const { taken, whole_wanted } = await partition.pushed(own, mine);
 			owner.whole_next = whole_wanted || (wasWhole && !taken);
 			const why = down ?? mine?.find(({ error }) => error !== undefined)?.error ?? 'it refused a frame';
@@ -264,6 +269,7 @@ export async function openFeatureWorker(options: {
 
 	return {
 		counts,
+		partitions: () => owned.map(({ partition }) => partition.number),
 		as_of: () => (owned.length === 0 ? clock.now() : Math.min(...owned.map(({ partition }) => partition.as_of))),
 		final_minute: () => (owned.length === 0 ? clock.now() : Math.min(...owned.map(({ partition }) => partition.final_minute))),
 		trouble,

@@ -76,6 +76,8 @@ export interface PartitionWorker {
 	 * @throws Fenced when somebody else owns the partition.
 	 */
 	pushed(frames: readonly Frame[], answers: readonly FrameAnswer[] | undefined): Promise<{ taken: boolean; whole_wanted: boolean }>;
+	/** Whether it is still the owner by the store: false when another took the partition over, be it for a while. */
+	owns(): Promise<boolean>;
 	/** State and position in one transaction. @throws Fenced when somebody else owns the partition. */
 	save(): Promise<void>;
 }
@@ -378,6 +380,7 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 			}
 			return { taken, whole_wanted };
 		},
+		owns: async () => (await checkpoints.owner(number)) === epoch,
 		async save() {
 			await flush();
 			if (!moved && unsavedParts.size === 0) return;

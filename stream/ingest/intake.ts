@@ -9,6 +9,7 @@ import { encodeEvent } from '../avro/codec.ts';
 import type { Catalogue } from '../catalogue.ts';
 import type { Clock } from '../clock.ts';
 import { type Appended, type EventLog, LogUnavailable } from '../log/event-log.ts';
+import type { SharedEvent, SharedIds } from '../redis/shared-ids.ts';
 import { type DoorIds, type SeenEvent, seenEvent } from './door-ids.ts';
 import { pseudonym } from './pseudonym.ts';
 import { userRateLimit } from './user-rate-limit.ts';
@@ -75,20 +76,31 @@ function recorded(input: EventInput, options: { event_id: string; ingested_at: n
 	}
 }
 
+/** What is known of the ids of a group of requests: by this door itself, and what other doors say of the rest. */
+interface Known {
+	here: Map<string, SeenEvent>;
+	elsewhere: ReadonlyMap<string, SharedEvent>;
+}
+
+const isSame = (before: Omit<SeenEvent, 'event_id'>, now: Omit<SeenEvent, 'event_id'>): boolean =>
+	before.payload.equals(now.payload) && (before.timestamp === null || now.timestamp === null || before.timestamp === now.timestamp);
+
 /**
  * What happens to events between the door and the log. Requests that arrive together share one append (group commit): judged one after another
  * against the ids known, stamped, appended, then remembered, then answered, in this order, so that a 2xx is always durable.
+ * @param options.shared what other doors accepted; asked before a group is judged, told behind its answer.
  */
 export function openIntake(options: {
 	log: EventLog;
 	ids: DoorIds;
+	shared?: SharedIds | undefined;
 	catalogue: Catalogue;
 	clock: Clock;
 	pepper: string;
 	events_per_minute: number | undefined;
 	onTrouble?: (text: string) => void;
 }): Intake {
-	const { log, ids, catalogue, clock, pepper, onTrouble = () => undefined } = options;
+	const { log, ids, shared, catalogue, clock, pepper, onTrouble = () => undefined } = options;
 	const counts = { accepted: 0, duplicate: 0, conflict: 0, invalid: 0, rate_limited: 0 };
 	const limited = options.events_per_minute === undefined ? undefined : userRateLimit(options.events_per_minute);
 	let waiting: Waiting[] = [];
@@ -109,18 +121,36 @@ export function openIntake(options: {
 		}
 	}
 
-	function judge(input: EventInput | FieldError[], known: Map<string, SeenEvent>, stamp: number): { result: EventResult; event?: Event; seen?: SeenEvent } {
+	const idOf = (input: EventInput): string | undefined => input.event_id ?? input.idempotency_key;
+
+	/** What the door remembers of the ids that these requests give; of the others it asks what other doors accepted under them. */
+	async function recall(group: readonly Waiting[]): Promise<Known> {
+		const here = new Map<string, SeenEvent>();
+		const strange = new Set<string>();
+		for (const { items } of group)
+			for (const item of items) {
+				const id = Array.isArray(item) ? undefined : idOf(item);
+				if (id === undefined || here.has(id) || strange.has(id)) continue;
+				const seen = ids.find(id);
+				if (seen) here.set(id, seen);
+				else strange.add(id);
+			}
+		return { here, elsewhere: shared && strange.size > 0 ? await shared.find([...strange]) : new Map() };
+	}
+
+	function judge(input: EventInput | FieldError[], { here, elsewhere }: Known, stamp: number): { result: EventResult; event?: Event; seen?: SeenEvent } {
 		if (Array.isArray(input)) return { result: { event_id: null, status: 'invalid', code: 'invalid', errors: input } };
-		const given = input.event_id ?? input.idempotency_key;
+		const given = idOf(input);
 		const event_id = given ?? randomUUID();
 		if (!catalogue.get(input.region_id))
 			return {
 				result: { event_id, status: 'invalid', code: 'unknown_region', errors: [{ path: '/region_id', message: `there is no region "${input.region_id}"` }] },
 			};
 		const seen = seenEvent(input, event_id);
-		const before = given === undefined ? undefined : (known.get(event_id) ?? ids.find(event_id));
-		if (before) {
-			const same = before.payload.equals(seen.payload) && (before.timestamp === null || seen.timestamp === null || before.timestamp === seen.timestamp);
+		const own = given === undefined ? undefined : here.get(event_id);
+		const theirs = given === undefined || own ? undefined : elsewhere.get(event_id);
+		if (own || theirs) {
+			const same = own ? isSame(own, seen) : theirs && shared && isSame(theirs, { ...seen, payload: shared.seal(seen.payload) });
 			return { result: same ? { event_id, status: 'duplicate' } : { event_id, status: 'conflict', code: 'conflict' } };
 		}
 		if (limited && 'user_id' in input && input.user_id !== undefined && !limited(input.user_id))
@@ -133,14 +163,16 @@ export function openIntake(options: {
 		// A region that nobody here knows may be a second old: read the catalogue before anything is refused for it.
 		const unknown = group.some(({ items }) => items.some((item) => !Array.isArray(item) && !catalogue.get(item.region_id)));
 		if (unknown) await catalogue.refresh().catch(() => undefined); // then the item is answered unknown_region
-		stamped = Math.max(stamped, clock.now());
-		const known = new Map<string, SeenEvent>();
+		const known = await recall(group);
+		stamped = Math.max(stamped, clock.now()); // after whatever was waited for
+		const taken: SeenEvent[] = [];
 		const records: Appended[] = [];
 		const answers = group.map(({ items, traceparent }) =>
 			items.map((item) => {
 				const { result, event, seen } = judge(item, known, stamped);
 				if (event && seen) {
-					known.set(event.event_id, seen);
+					known.here.set(event.event_id, seen);
+					taken.push(seen);
 					records.push({
 						topic: topicOf[event.event_type],
 						partition: partition(event.region_id, log.partitions),
@@ -156,11 +188,12 @@ export function openIntake(options: {
 		// Rather refused than appended long after stamping (the machine slept, the log was locked): finals rely on it.
 		await append(records, { before: Date.now() + APPEND_MS }); // durable from here on
 		try {
-			if (known.size > 0) ids.remember([...known.values()], stamped);
+			if (taken.length > 0) ids.remember(taken, stamped);
 		} catch (error) {
 			// The events are in the log, so the answer is 2xx; a resend is answered "accepted" once more, and the fold counts it once.
-			onTrouble(`The door does not remember ${known.size} event ids: ${error instanceof Error ? error.message : error}`);
+			onTrouble(`The door does not remember ${taken.length} event ids: ${error instanceof Error ? error.message : error}`);
 		}
+		if (taken.length > 0) shared?.remember(taken);
 		return answers;
 	}
 

@@ -24,6 +24,7 @@ export function embeddedCheckpoints(db: DatabaseSync, transaction: <T>(work: () 
 				if (owner !== epoch) throw new Fenced(`Cannot raise the epoch of partition ${partition} from ${epoch}: epoch ${owner} owns it`);
 				return own(partition, Math.max(epoch, above) + 1);
 			}),
+		owner: async (partition) => ownerOf(partition),
 		async load(partition) {
 			const row = db.prepare('SELECT body FROM worker_state WHERE part = ?').get(partition) as { body: string } | undefined;
 			if (!row) return undefined;

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import kafkajs, { type Kafka as KafkaClient, type SASLOptions } from 'kafkajs';
 import type { KafkaPlace } from '#control-plane/kafka-place.ts';
@@ -25,13 +26,26 @@ function mendIdleTimer(): void {
 	prototype.mended = true;
 }
 
-/** A client of the cluster. */
-export function kafkaClient({ brokers, tls, sasl }: KafkaPlace, { clientId }: { clientId: string }): KafkaClient {
+/** The authorities of a file. @throws Error that names it. */
+function authorities(file: string): string {
+	let text: string;
+	try {
+		text = readFileSync(file, 'utf8');
+	} catch (error) {
+		throw new Error(`Cannot read the authorities that Kafka's certificates are checked by, ca=${file}: ${(error as Error).message}`);
+	}
+	// Node takes a file without any for one that trusts nobody, and says no more than that a certificate is not trusted.
+	if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new Error(`ca=${file} holds no certificate, wanted are certificates in PEM`);
+	return text;
+}
+
+/** A client of the cluster. @throws Error when the file of its authorities is not one. */
+export function kafkaClient({ brokers, tls, ca, sasl }: KafkaPlace, { clientId }: { clientId: string }): KafkaClient {
 	mendIdleTimer();
 	return new kafkajs.Kafka({
 		clientId,
 		brokers,
-		ssl: tls,
+		ssl: tls && ca !== undefined ? { ca: authorities(ca) } : tls,
 		...(sasl ? { sasl: sasl as SASLOptions } : {}),
 		connectionTimeout: CONNECT_MS,
 		requestTimeout: REQUEST_MS,

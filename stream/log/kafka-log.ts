@@ -8,6 +8,13 @@ import { kafkaProducer, messageOf, sizeOf } from './kafka-producer.ts';
 import { partitionsOf, prepareTopics } from './kafka-topics.ts';
 import type { Member } from './member.ts';
 
+/** Why there is no connection. A user's name or mechanism is for a human to mend; what the broker says of it may be anything, so it is left out. */
+function refusalOf(error: Error, { sasl }: KafkaPlace): string {
+	for (let inner: unknown = error; inner instanceof Error; inner = inner.cause)
+		if (sasl && inner.name === 'KafkaJSSASLAuthenticationError') return `does not let user "${sasl.username}" in by ${sasl.mechanism}`;
+	return `does not answer: ${error.message}`;
+}
+
 /**
  * The log on a Kafka cluster, by kafkajs. Topics are made or checked at the start. An append over several partitions is one of each: what one of them has
  * stays when another fails, and the caller, who is told, sends all of it again; whoever reads counts an id once.
@@ -27,7 +34,7 @@ export async function openKafkaLog(
 		identity = (await admin.describeCluster()).clusterId;
 	} catch (error) {
 		await admin.disconnect().catch(() => undefined);
-		throw new LogUnavailable(`Kafka at ${place.brokers.join(', ')} does not answer: ${(error as Error).message}`);
+		throw new LogUnavailable(`Kafka at ${place.brokers.join(', ')} ${refusalOf(error as Error, place)}`);
 	}
 	await prepareTopics(admin, { partitions, replication: place.replication }).catch(async (error) => {
 		await admin.disconnect();

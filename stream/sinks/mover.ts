@@ -1,0 +1,188 @@
+import { behind, type Failing, failing } from '#schemas/behind.ts';
+import { limits } from '#schemas/limits.ts';
+import { keyedTopics, type Topic } from '#schemas/topic.ts';
+import { Undecodable } from '../avro/codec.ts';
+import { causeOf } from '../cause-of.ts';
+import type { EventLog, StoredRecord } from '../log/event-log.ts';
+import { NotOwner } from '../log/member.ts';
+import type { Sink, SinkBatch } from './sink.ts';
+
+const READ = { records_max: limits.sink_read_records_max, bytes_max: limits.sink_read_bytes_max };
+
+export interface MoverOptions<T> {
+	log: EventLog;
+	group: string;
+	topics: readonly Topic[];
+	/** Names the store to people: `the store of decisions`. */
+	what: string;
+	/** What the store makes of a record whose checksum holds. @throws Undecodable for one that is to be named and skipped. */
+	decode: (record: StoredRecord, at: { topic: Topic; partition: number }) => T;
+	/**
+	 * Resolves when the batches are durable in the store, at most one a topic and partition. It may answer, for each, an offset up to which that holds, where
+	 * it keeps a part back: a restart reads again from there. After a failure, or when partitions were given out anew, a batch may overlap earlier ones.
+	 */
+	write: (batches: SinkBatch<T>[]) => Promise<(number | undefined)[] | undefined>;
+	/** How many records may be written at once (the last batch may exceed it), and how long a round with fewer waits for the next; none: each batch by itself. */
+	gather?: { records_max: number; ms: number };
+	onTrouble?: ((text: string) => void) | undefined;
+	retry_ms?: number | undefined;
+}
+
+/**
+ * Topics of the log into a store, by a group whose members share the partitions. Order of effects: write, then move the positions; so a record may come twice,
+ * and the store has it once by what the record says of itself. A record that cannot be read is named and skipped; while the store is away all waits in the log.
+ */
+export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
+	const { log, group, topics, what, write, gather = { records_max: 1, ms: 0 }, onTrouble = () => undefined, retry_ms = limits.sink_retry_ms } = options;
+	const member = await log.join(group, topics);
+	/** The next offset to be read of what is owned, once asked. */
+	const positions = new Map<string, number>();
+	const forget = member.onChange(() => positions.clear());
+	const counts = { moved: 0, failures: 0, unreadable: 0 };
+	let stopping = false;
+	let draining = 0;
+	let running: Promise<void> | undefined;
+	let news = false;
+	let wake: ((always: boolean) => void) | undefined;
+	let trouble: Failing | undefined;
+	/** Where the next round begins, so that a long backlog of one partition does not hold up the others. */
+	let turn = 0;
+	const unsubscribe = log.onAppend(() => {
+		news = true;
+		wake?.(false);
+	});
+
+	/** What this member moves of a topic: a side topic has one partition, however many the others have. */
+	const owned = (topic: Topic): readonly number[] => {
+		const keyed = (keyedTopics as readonly Topic[]).includes(topic);
+		return member.partitions().filter((partition) => keyed || partition === 0);
+	};
+
+	const keyOf = (topic: Topic, partition: number) => `${topic}/${partition}`;
+	async function positionOf(topic: Topic, partition: number): Promise<number> {
+		const position = positions.get(keyOf(topic, partition)) ?? (await member.position(topic, partition));
+		positions.set(keyOf(topic, partition), position);
+		return position;
+	}
+
+	async function read(topic: Topic, partition: number): Promise<{ batch: SinkBatch<T>; unreadable: string[] } | undefined> {
+		const from = await positionOf(topic, partition);
+		const stored = await member.read(topic, partition, { ...READ, offset: from });
+		if (stored.length === 0) return undefined;
+		const batch: SinkBatch<T> = { topic, partition, from, to: from + stored.length, records: [] };
+		const unreadable: string[] = [];
+		for (const record of stored) {
+			const { offset, timestamp, corrupt } = record;
+			try {
+				if (corrupt) throw new Undecodable('the stored bytes fail their checksum');
+				batch.records.push({ offset, timestamp, decoded: options.decode(record, { topic, partition }) });
+			} catch (error) {
+				if (!(error instanceof Undecodable)) throw error;
+				unreadable.push(`Record ${topic}/${partition}/${offset} is skipped: ${error.message}`);
+			}
+		}
+		return { batch, unreadable };
+	}
+
+	type Round = NonNullable<Awaited<ReturnType<typeof read>>>[];
+	async function put(round: Round): Promise<void> {
+		const durable = await write(round.map(({ batch }) => batch));
+		for (const [at, { batch, unreadable }] of round.entries()) {
+			const { topic, partition, to, records } = batch;
+			await member.commit(topic, partition, durable?.[at] ?? to);
+			positions.set(keyOf(topic, partition), to);
+			counts.moved += records.length;
+			counts.unreadable += unreadable.length;
+			for (const text of unreadable) onTrouble(text);
+		}
+	}
+
+	/** Every topic of every partition once, written as often as enough is together. Says how many records it moved over, and whether that was all there is. */
+	async function goRound(): Promise<{ moved: number; full: boolean }> {
+		const places = topics.flatMap((topic) => owned(topic).map((partition) => ({ topic, partition })));
+		let [moved, records, full] = [0, 0, false];
+		let round: Round = [];
+		let failed: { error: unknown } | undefined;
+		turn += 1;
+		for (let n = 0; n < places.length && !stopping; n++) {
+			const { topic, partition } = places[(n + turn) % places.length]!;
+			const one = await read(topic, partition).catch((error: unknown) => {
+				failed ??= { error }; // told after the round: one partition that cannot be read does not hold up the others
+				return undefined;
+			});
+			if (one) {
+				round.push(one);
+				records += one.batch.to - one.batch.from;
+				moved += one.batch.to - one.batch.from;
+			}
+			if (records < gather.records_max) continue;
+			await put(round);
+			[round, records, full] = [[], 0, true];
+		}
+		if (round.length > 0) await put(round);
+		if (failed) throw failed.error;
+		return { moved, full };
+	}
+
+	/** @param wakes what ends it beside time and a stop: an append, a drain that wants no waiting, or nothing. */
+	async function sleep(wakes: 'append' | 'drain' | 'nothing', ms: number): Promise<void> {
+		if (stopping || (wakes === 'append' && news) || (wakes === 'drain' && draining > 0)) return;
+		await new Promise<void>((resolve) => {
+			const timer = setTimeout(resolve, ms);
+			wake = (always) => {
+				if (!(always || wakes === 'append')) return;
+				if (!stopping && wakes === 'nothing') return;
+				clearTimeout(timer);
+				resolve();
+			};
+		});
+		wake = undefined;
+	}
+
+	async function loop(): Promise<void> {
+		while (!stopping) {
+			news = false;
+			try {
+				const { moved, full } = await goRound();
+				trouble = undefined;
+				if (moved === 0) await sleep('append', retry_ms);
+				else if (!full && gather.ms > 0) await sleep('drain', gather.ms);
+			} catch (error) {
+				if (error instanceof NotOwner) continue;
+				counts.failures += 1;
+				const text = `${what[0]?.toUpperCase()}${what.slice(1)} takes nothing; all waits in the log: ${causeOf(error)}`;
+				if (text !== trouble?.cause) onTrouble(text); // said once, not at every retry
+				trouble = failing(trouble, { cause: text, now: Date.now() });
+				await sleep('nothing', retry_ms);
+			}
+		}
+	}
+
+	return {
+		counts,
+		trouble: () => trouble?.cause ?? null,
+		behind: () => (trouble ? [behind(what, trouble, Date.now())] : []),
+		start() {
+			running ??= loop();
+		},
+		async drain(wait_ms) {
+			const deadline = Date.now() + wait_ms;
+			draining += 1;
+			wake?.(true);
+			for (const topic of topics)
+				for (const partition of owned(topic)) {
+					const end = await log.end(topic, partition);
+					while ((await positionOf(topic, partition)) < end && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+				}
+			draining -= 1;
+		},
+		async stop() {
+			stopping = true;
+			wake?.(true);
+			await running;
+			unsubscribe();
+			forget();
+			await member.leave();
+		},
+	};
+}
