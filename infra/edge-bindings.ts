@@ -8,7 +8,8 @@ export interface EdgeBindings {
 	shard: Record<string, string>;
 }
 
-export function edgeBindings(configuration: Configuration, keys: Keys, { ingest_url }: { ingest_url: string }): EdgeBindings {
+/** @param options.virtual whether the deployment clock is a replayed city's. */
+export function edgeBindings(configuration: Configuration, keys: Keys, { ingest_url, virtual }: { ingest_url: string; virtual: boolean }): EdgeBindings {
 	const { partitions, auth, rateLimitPricesPer10s, redis } = configuration;
 	const both = {
 		PARTITIONS: String(partitions),
@@ -20,5 +21,6 @@ export function edgeBindings(configuration: Configuration, keys: Keys, { ingest_
 		INGEST_URL: ingest_url,
 		...(rateLimitPricesPer10s === null ? {} : { RATE_LIMIT_PRICES_PER_10S: String(rateLimitPricesPer10s) }),
 	};
-	return { both, shard: redis === null ? {} : { UPSTASH_REDIS_REST_URL: redis.url, UPSTASH_REDIS_REST_TOKEN: redis.token } };
+	// On a city's clock nobody writes the mirror, and what is there is of another run: a Shard must not take it for this city's.
+	return { both, shard: redis === null || virtual ? {} : { UPSTASH_REDIS_REST_URL: redis.url, UPSTASH_REDIS_REST_TOKEN: redis.token } };
 }

@@ -1,16 +1,19 @@
-// The whole product on a real Kafka and a real PostgreSQL, chosen by URL alone: the same finals as the embedded drivers, and nothing lost to kill -9.
+// The whole product on real servers, chosen by URL alone: the same finals and prices as on the embedded drivers, and nothing lost to kill -9.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { parseConfiguration } from '#control-plane/configuration.ts';
 import { kafkaPlace } from '#control-plane/kafka-place.ts';
 import { featureIndex } from '#schemas/feature.ts';
-import { openEmbeddedLog } from '#stream/log/embedded-log.ts';
 import type { EventLog } from '#stream/log/event-log.ts';
 import { openKafkaLog } from '#stream/log/kafka-log.ts';
+import { compareRuns } from './compare/compare-runs.ts';
 import { findFinals } from './find-finals.ts';
 import { type Instance, startInstance, until } from './instance.ts';
-import { dropTopics, freshDatabase, onServer } from './services/fresh.ts';
+import { dropTopics, freshDatabase, freshHistory, onServer } from './services/fresh.ts';
+import { S3_KEYS } from './services/s3.ts';
+import { startUpstashBridge } from './services/upstash-bridge.ts';
 
 const PARTITIONS = 4;
 const place = kafkaPlace(inject('kafka'));
@@ -46,22 +49,40 @@ const storedDecisions = () =>
 		(await client.query<{ decision_id: string }>('select decision_id from decision')).rows.map((row) => row.decision_id),
 	);
 
-test('a replay gives the same finals, field by field, on Kafka and PostgreSQL as on the embedded drivers, and every decision is stored once', async () => {
+test('a replay with every URL set to a real server gives the same finals, field by field, and the same prices as on the embedded drivers; every decision is in PostgreSQL and ClickHouse exactly once', async () => {
 	const file = join(directory, 'made_tripdata_2023-01.csv');
 	const trip = (i: number) =>
 		`2023-01-05 08:${String(Math.floor(i / 8)).padStart(2, '0')}:${String((i * 13) % 60).padStart(2, '0')},${[74, 75, 41, 166][i % 4]},1.5`;
 	writeFileSync(file, `lpep_pickup_datetime,PULocationID,trip_distance\n${Array.from({ length: 320 }, (_, i) => trip(i)).join('\n')}\n`);
-	const own = { PARTITIONS: String(PARTITIONS) };
-	const embedded = await start({ args: ['--replay', file], directory: join(directory, 'embedded'), env: own, ready: false });
-	expect(await embedded.exited, embedded.output()).toBe(0);
-	const real = await start({ args: ['--replay', file], directory: join(directory, 'real'), env, ready: false });
-	expect(await real.exited, real.output()).toBe(0);
-	const log = openEmbeddedLog(join(directory, 'embedded/log'), { partitions: PARTITIONS });
-	const wanted = await findFinals(log).finally(() => log.close());
-	expect(wanted.size).toBeGreaterThan(100);
-	expect(await onKafka(findFinals)).toEqual(wanted);
-	const stored = await storedDecisions();
-	expect([stored.length, new Set(stored).size]).toEqual([320, 320]);
+	const bridge = await startUpstashBridge({ redis_url: inject('redis') });
+	const history = await freshHistory(inject('clickhouse'));
+	try {
+		const embedded = await start({
+			args: ['--replay', file],
+			directory: join(directory, 'embedded'),
+			env: { PARTITIONS: String(PARTITIONS) },
+			ready: false,
+		});
+		expect(await embedded.exited, embedded.output()).toBe(0);
+		const all = {
+			...env,
+			CLICKHOUSE_URL: history.url,
+			UPSTASH_REDIS_REST_URL: bridge.url,
+			UPSTASH_REDIS_REST_TOKEN: bridge.token,
+			OFFLINE_STORE_URL: inject('s3'),
+			AWS_ACCESS_KEY_ID: S3_KEYS.accessKeyId,
+			AWS_SECRET_ACCESS_KEY: S3_KEYS.secretAccessKey,
+		};
+		const real = await start({ args: ['--replay', file], directory: join(directory, 'real'), env: all, ready: false });
+		expect(await real.exited, real.output()).toBe(0);
+		const { finals, decisions, differences } = await compareRuns(parseConfiguration(all), join(directory, 'embedded'));
+		expect(differences).toEqual([]);
+		expect(finals).toBeGreaterThan(100);
+		expect(decisions).toBe(320);
+	} finally {
+		await history.drop();
+		await bridge.close();
+	}
 }, 300_000);
 
 test('counts every event that was answered 2xx once through kill -9, and stores every decision once (F1, F2, F5, F38)', async () => {

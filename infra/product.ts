@@ -67,7 +67,7 @@ export async function startProduct(given: Configuration, options: { clock: Clock
 			directory: join(dataDir, 'edge'),
 			host,
 			port: edgePort,
-			bindings: edgeBindings(configuration, keys, { ingest_url }),
+			bindings: edgeBindings(configuration, keys, { ingest_url, virtual: clock.virtual }),
 			// Prices are what all this is for: whoever supervises this process starts the whole again.
 			onLost: (cause) => {
 				logLine('error', { what: 'The edge does not come back; ending', cause });

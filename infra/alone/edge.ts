@@ -16,7 +16,7 @@ export async function startEdgeAlone(configuration: Configuration): Promise<Alon
 		directory: join(dataDir, 'edge'),
 		host,
 		port: edgePort,
-		bindings: edgeBindings(configuration, keys, { ingest_url: ingestUrl }),
+		bindings: edgeBindings(configuration, keys, { ingest_url: ingestUrl, virtual: false }),
 		onLost: (cause) => {
 			logLine('error', { what: 'The edge does not come back; ending', cause });
 			process.exit(1);

@@ -9,6 +9,10 @@ const benches: Record<string, { what: string; load: () => Promise<{ bench: (args
 	},
 	decide: { what: 'nanoseconds a decision in Node, with 0, 20 and 200 adjustments', load: () => import('./decide.ts') },
 	stream: { what: 'events a CPU-second through fold and checkpoint; from the POST of an event to a price that reflects it', load: () => import('./stream.ts') },
+	kafka: {
+		what: 'the feature worker on Kafka beside a naive consumer; 50,000 events a second for a minute; the age of a price by way of Kafka',
+		load: () => import('./kafka.ts'),
+	},
 	audit: { what: 'decisions into PostgreSQL and ClickHouse by the sinks beside VALUES of many rows', load: () => import('./audit.ts') },
 };
 

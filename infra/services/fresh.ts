@@ -25,6 +25,17 @@ export async function freshDatabase(server: string): Promise<{ url: string; drop
 	};
 }
 
+/** A database of its own on a ClickHouse server, for one test. */
+export async function freshHistory(server: string): Promise<{ url: string; drop(): Promise<void> }> {
+	const name = `history_${randomUUID().replaceAll('-', '')}`;
+	const run = async (query: string): Promise<void> => {
+		const answer = await fetch(server, { method: 'POST', body: query });
+		if (!answer.ok) throw new Error(`ClickHouse answers ${answer.status} ${await answer.text()}`);
+	};
+	await run(`create database ${name}`);
+	return { url: `${new URL(server).origin}/${name}`, drop: () => run(`drop database ${name}`) };
+}
+
 /** Deletes our topics and waits until they are gone: the next test begins with none. */
 export async function dropTopics(kafka: string): Promise<void> {
 	const admin = kafkaClient(kafkaPlace(kafka), { clientId: 'surgecast-test' }).admin();
