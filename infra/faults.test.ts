@@ -8,7 +8,7 @@ const rows = [...readFileSync(join(ROOT, 'docs/faults.md'), 'utf8').matchAll(/^\
 
 const tests = ['edge', 'control-plane', 'stream', 'models', 'infra']
 	.flatMap((room) => readdirSync(join(ROOT, room), { recursive: true, encoding: 'utf8' }).map((file) => join(room, file)))
-	.filter((file) => /\.test\.ts$/.test(file) && file !== 'infra/faults.test.ts');
+	.filter((file) => /\.(test|services)\.ts$/.test(file) && file !== 'infra/faults.test.ts');
 /** Titles of tests and of their tables: what a runner prints. */
 const titles = tests.flatMap((file) =>
 	[...readFileSync(join(ROOT, file), 'utf8').matchAll(/(?:it|test|describe)[^'`"\n]*\(\s*(['`"])(.*?)\1|^\s*\[?\s*(['`"])(.*?)\3/gm)].map(
