@@ -28,7 +28,7 @@ function keys(directory: string): Finding {
 }
 
 function log(configuration: Configuration, { deep, now }: { deep: boolean; now: number }): Finding[] {
-	if (configuration.kafka) return [ok('log', `on Kafka at ${configuration.kafka.brokers.join(', ')}: looked at by Kafka's own tools, not here`)];
+	if (configuration.kafka) return []; // a server: servers.ts
 	const file = join(configuration.logPath ?? join(configuration.dataDir, 'log'), 'log.sqlite');
 	if (!existsSync(file))
 		return [wrong('log', `there are keys but no log at ${file}`, 'is LOG_URL that of the last start? Else bring the file back from a backup')];

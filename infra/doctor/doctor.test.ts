@@ -60,6 +60,22 @@ describe('npm run doctor', () => {
 		expect(findings.map(({ what }) => what)).toEqual(expect.arrayContaining(['packages', 'edge runtime', 'Node', 'disk', 'edge', 'ingestion']));
 	});
 
+	it('asks each server that is configured: those that all hangs on are wrong when they are away, the others doubtful, and no secret is shown', async () => {
+		const away = `127.0.0.1:${await freePort()}`;
+		const env = {
+			LOG_URL: `kafka://me:hush@${away}`,
+			DATABASE_URL: `postgres://me:hush@${away}/x`,
+			CLICKHOUSE_URL: `http://me:hush@${away}`,
+			UPSTASH_REDIS_REST_URL: `http://${away}`,
+			UPSTASH_REDIS_REST_TOKEN: 'hush',
+		};
+		const { status, findings, text } = doctor({ env });
+		expect([status, wrongs(findings)]).toEqual([1, ['log', 'database']]);
+		expect(findings.filter(({ state }) => state === 'doubtful').map(({ what }) => what)).toEqual(expect.arrayContaining(['history', 'Redis']));
+		expect(text).toContain('ECONNREFUSED');
+		expect(text).not.toContain('hush');
+	});
+
 	it('reads every record with --deep', async () => {
 		await filled();
 		const { status, findings } = doctor({ args: ['--deep'] });

@@ -8,8 +8,9 @@ import { doorFindings } from './doors.ts';
 import { type Finding, ok, wrong } from './finding.ts';
 import { installationFindings } from './installation.ts';
 import { machineFindings } from './machine.ts';
+import { serverFindings } from './servers.ts';
 
-const HELP = `npm run doctor             checks machine, installation, configuration, data and doors; says what is wrong and what to do
+const HELP = `npm run doctor             checks machine, installation, configuration, data, servers and doors; says what is wrong and what to do
 npm run doctor -- --deep    the same, and recomputes the checksum of every record of the log
 npm run doctor -- --json    findings as JSON lines
 
@@ -39,6 +40,7 @@ try {
 	const holder = dataDirectoryHolder(configuration.dataDir);
 	tell([ok('product', holder === null ? 'does not run on this data directory' : `runs as process ${holder}`)]);
 	tell(dataDirectoryFindings(configuration, { deep: values.deep ?? false, now: Date.now() }));
+	tell(await serverFindings(configuration));
 	tell(await doorFindings(configuration, { holder }));
 } catch (error) {
 	if (!(error instanceof ConfigurationError)) throw error;
