@@ -68,6 +68,7 @@ export async function openClickHouseSink(options: {
 				return store.counts.refused;
 			},
 		},
+		partitions: history.partitions,
 		trouble: () => history.trouble() ?? asides.trouble(),
 		behind: () => both.flatMap((sink) => sink.behind()),
 		start() {

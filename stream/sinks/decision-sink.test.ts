@@ -129,3 +129,12 @@ test('names and skips a record that cannot be read', async () => {
 	]);
 	expect(await (await river.log.join('decisions-to-postgres', ['pricing-decisions'])).position('pricing-decisions', 0)).toBe(5);
 });
+
+test('counts no gaps while another sink has a part of the partitions: its decisions are not missing', async () => {
+	const store = fakeStore();
+	const log: EventLog = { ...river.log, join: async (...group) => ({ ...(await river.log.join(...group)), partitions: () => [0] }) };
+	const sink = await open(store, { log });
+	await append([decision('d-1', 1), decision('d-9', 9)]);
+	await until('both', () => sink.counts.stored === 2);
+	expect(sink.counts.gaps).toBe(0);
+});

@@ -6,7 +6,7 @@ import { openSink, type Sink } from './sink.ts';
 const GROUP = 'decisions-to-postgres';
 
 export interface DecisionSink extends Sink {
-	/** `stored`: decisions; `gaps`: sequence numbers of isolates that never came. */
+	/** `stored`: decisions; `gaps`: sequence numbers of isolates that never came, known to a sink that has every partition: 0 to those that share them. */
 	readonly counts: Sink['counts'] & { readonly stored: number; readonly gaps: number };
 }
 
@@ -17,7 +17,8 @@ export async function openDecisionSink(options: {
 	onTrouble?: (text: string) => void;
 	retry_ms?: number;
 }): Promise<DecisionSink> {
-	const gaps = new IsolateGaps();
+	/** Of the partitions that are moved here since then; an isolate's decisions are spread over all of them. */
+	let watched: { partitions: string; gaps: IsolateGaps } | undefined;
 	let stored = 0;
 	const sink = await openSink({
 		...options,
@@ -33,7 +34,9 @@ export async function openDecisionSink(options: {
 			}
 			if (batch.decisions.length + batch.snapshots.length > 0) await options.store(batch);
 			stored += batch.decisions.length;
-			for (const { isolate, sequence } of batch.decisions) gaps.see(isolate, sequence);
+			const partitions = sink.partitions().join();
+			if (watched?.partitions !== partitions) watched = { partitions, gaps: new IsolateGaps() };
+			for (const { isolate, sequence } of batch.decisions) watched.gaps.see(isolate, sequence);
 			return undefined;
 		},
 	});
@@ -51,7 +54,7 @@ export async function openDecisionSink(options: {
 			return stored;
 		},
 		get gaps() {
-			return gaps.count;
+			return watched && sink.partitions().length === options.log.partitions ? watched.gaps.count : 0;
 		},
 	};
 	return { ...sink, counts };

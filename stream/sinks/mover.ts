@@ -160,6 +160,7 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 
 	return {
 		counts,
+		partitions: () => member.partitions(),
 		trouble: () => trouble?.cause ?? null,
 		behind: () => (trouble ? [behind(what, trouble, Date.now())] : []),
 		start() {

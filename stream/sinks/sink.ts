@@ -23,6 +23,8 @@ export interface SinkBatch<T = Decoded> {
 export interface Sink {
 	/** `moved`: records; `unreadable`: those that were named and skipped. */
 	readonly counts: { moved: number; failures: number; unreadable: number };
+	/** The partitions that it moves: fewer than all while other processes of its group have the rest. */
+	partitions(): readonly number[];
 	/** Null while all is well, else why records wait. */
 	trouble(): string | null;
 	behind(): Behind[];
