@@ -103,8 +103,8 @@ export const limits = {
 	// Kafka
 	kafka_record_bytes_max: 4 * MIB, // what a topic takes; the feature worker sets aside what is larger than log_record_bytes_max
 	kafka_send_bytes_max: 900 * KIB, // one request's records of a partition: brokers refuse a batch over 1 MiB by default
-	kafka_fetch_bytes_max: MIB, // of a partition at once
-	kafka_buffer_records_max: 4000, // read ahead of a partition's reader; then the partition is paused
+	kafka_fetch_bytes_max: 256 * KIB, // of a partition at once
+	kafka_buffer_records_max: 20_000, // read ahead of a partition's reader; then the partition is paused
 	kafka_buffer_bytes_max: 8 * MIB,
 	kafka_poll_ms: 250, // the broker answers an empty fetch after this time; a seek or a pause takes hold with the next one
 	kafka_read_wait_ms: 3 * SECOND_MS, // a reader waits this long for records that the broker says it has

@@ -22,7 +22,7 @@ import { median, percentile, table } from './table.ts';
 const ROUNDS = 3;
 const PARTITIONS = 4;
 const REGIONS = 1000;
-const EVENTS = 960_000; // half of them bookings
+const EVENTS = 2_880_000; // half of them bookings
 const PORTION = 5000;
 const STEADY_A_SECOND = 50_000;
 const STEADY_SECONDS = 60;

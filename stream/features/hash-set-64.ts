@@ -1,39 +1,45 @@
 import { limits } from '#schemas/limits.ts';
 
-/** A set of 64-bit hashes: open addressing in two typed arrays, at most half full. 0/0 is the empty slot, so it is no member. */
+/** A set of 64-bit hashes: open addressing in a typed array of pairs, at most half full. 0/0 is the empty slot, so it is no member. */
 export class HashSet64 {
-	#high = new Uint32Array(limits.id_slots_min);
-	#low = new Uint32Array(limits.id_slots_min);
+	/** High and low of a slot side by side: a look at one is a look at both. */
+	#pairs = new Uint32Array(2 * limits.id_slots_min);
 	size = 0;
 
-	#slot(high: number, low: number): number {
-		const highs = this.#high;
-		const lows = this.#low;
-		const mask = lows.length - 1;
-		let at = low & mask;
-		while ((highs[at] !== 0 || lows[at] !== 0) && !(highs[at] === high && lows[at] === low)) at = (at + 1) & mask;
-		return at;
+	/** Where the pair is, or the empty slot where it would be. */
+	#place(high: number, low: number): number {
+		const pairs = this.#pairs;
+		const mask = pairs.length - 1;
+		let at = (low << 1) & mask;
+		for (;;) {
+			const held = pairs[at + 1];
+			if ((held === low && pairs[at] === high) || (held === 0 && pairs[at] === 0)) return at;
+			at = (at + 2) & mask;
+		}
 	}
 	has(high: number, low: number): boolean {
-		const at = this.#slot(high, low);
-		return this.#high[at] !== 0 || this.#low[at] !== 0;
+		const at = this.#place(high, low);
+		return this.#pairs[at] !== 0 || this.#pairs[at + 1] !== 0;
 	}
-	add(high: number, low: number): void {
-		if (this.size * 2 >= this.#low.length) this.#grow();
-		const at = this.#slot(high, low);
-		if (this.#high[at] === 0 && this.#low[at] === 0) this.size += 1;
-		this.#high[at] = high;
-		this.#low[at] = low;
+	/** False when it was there. */
+	add(high: number, low: number): boolean {
+		if (this.size * 4 >= this.#pairs.length) this.#grow();
+		const at = this.#place(high, low);
+		const pairs = this.#pairs;
+		if (pairs[at] !== 0 || pairs[at + 1] !== 0) return false;
+		pairs[at] = high;
+		pairs[at + 1] = low;
+		this.size += 1;
+		return true;
 	}
 	#grow(): void {
-		const [high, low] = [this.#high, this.#low];
-		this.#high = new Uint32Array(high.length * 2);
-		this.#low = new Uint32Array(low.length * 2);
-		for (let i = 0; i < low.length; i++) {
-			if (high[i] === 0 && low[i] === 0) continue;
-			const at = this.#slot(high[i]!, low[i]!);
-			this.#high[at] = high[i]!;
-			this.#low[at] = low[i]!;
+		const old = this.#pairs;
+		this.#pairs = new Uint32Array(old.length * 2);
+		for (let i = 0; i < old.length; i += 2) {
+			if (old[i] === 0 && old[i + 1] === 0) continue;
+			const at = this.#place(old[i]!, old[i + 1]!);
+			this.#pairs[at] = old[i]!;
+			this.#pairs[at + 1] = old[i + 1]!;
 		}
 	}
 }

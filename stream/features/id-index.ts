@@ -1,6 +1,13 @@
 import { limits } from '#schemas/limits.ts';
 import { HashSet64 } from './hash-set-64.ts';
 
+interface Bucket {
+	number: number;
+	ids: HashSet64;
+	/** Pairs that were added since the last changes(). */
+	fresh: number[];
+}
+
 const bucketOf = (timestamp: number): number => Math.floor(timestamp / limits.id_bucket_ms);
 
 /**
@@ -9,9 +16,9 @@ const bucketOf = (timestamp: number): number => Math.floor(timestamp / limits.id
  */
 export class IdIndex {
 	readonly #seeds: readonly [number, number];
-	readonly #buckets = new Map<number, HashSet64>();
+	/** A handful, by number; in a list, since every event looks into each of them. */
+	#buckets: Bucket[] = [];
 	#first = 0;
-	#fresh = new Map<number, number[]>();
 	/** Given out by changes(), not known to be saved. */
 	#unsaved: { bucket: number; hashes: Uint8Array }[] = [];
 	#high = 0;
@@ -31,12 +38,11 @@ export class IdIndex {
 		const high = this.#high;
 		const low = this.#low;
 		const first = bucketOf(since);
-		for (const [number, bucket] of this.#buckets) if (number >= first && bucket.has(high, low)) return false;
 		const number = bucketOf(timestamp);
-		this.#bucket(number).add(high, low);
-		const fresh = this.#fresh.get(number);
-		if (fresh) fresh.push(high, low);
-		else this.#fresh.set(number, [high, low]);
+		for (const bucket of this.#buckets) if (bucket.number >= first && bucket.number !== number && bucket.ids.has(high, low)) return false;
+		const own = this.#bucket(number);
+		if (!own.ids.add(high, low) && number >= first) return false;
+		own.fresh.push(high, low);
 		return true;
 	}
 
@@ -45,8 +51,7 @@ export class IdIndex {
 		const first = bucketOf(timestamp);
 		if (first <= this.#first) return;
 		this.#first = first;
-		for (const number of this.#buckets.keys()) if (number < first) this.#buckets.delete(number);
-		for (const number of this.#fresh.keys()) if (number < first) this.#fresh.delete(number);
+		this.#buckets = this.#buckets.filter(({ number }) => number >= first);
 		this.#unsaved = this.#unsaved.filter(({ bucket }) => bucket >= first);
 	}
 
@@ -57,8 +62,11 @@ export class IdIndex {
 
 	/** What was added since the last checkpoint that was saved. */
 	changes(): { bucket: number; hashes: Uint8Array }[] {
-		for (const [bucket, pairs] of this.#fresh) this.#unsaved.push({ bucket, hashes: new Uint8Array(Uint32Array.from(pairs).buffer) });
-		this.#fresh = new Map();
+		for (const bucket of this.#buckets) {
+			if (bucket.fresh.length === 0) continue;
+			this.#unsaved.push({ bucket: bucket.number, hashes: new Uint8Array(Uint32Array.from(bucket.fresh).buffer) });
+			bucket.fresh = [];
+		}
 		return this.#unsaved;
 	}
 
@@ -69,22 +77,20 @@ export class IdIndex {
 
 	/** Takes back what changes() gave. */
 	restore({ bucket, hashes }: { bucket: number; hashes: Uint8Array }): void {
-		const set = this.#bucket(bucket);
+		const set = this.#bucket(bucket).ids;
 		const view = new DataView(hashes.buffer, hashes.byteOffset, hashes.byteLength);
 		for (let at = 0; at + 8 <= hashes.byteLength; at += 8) set.add(view.getUint32(at, true), view.getUint32(at + 4, true));
 	}
 
 	get size(): number {
-		return [...this.#buckets.values()].reduce((sum, { size }) => sum + size, 0);
+		return this.#buckets.reduce((sum, { ids }) => sum + ids.size, 0);
 	}
 
-	#bucket(number: number): HashSet64 {
-		let set = this.#buckets.get(number);
-		if (!set) {
-			set = new HashSet64();
-			this.#buckets.set(number, set);
-		}
-		return set;
+	#bucket(number: number): Bucket {
+		for (const bucket of this.#buckets) if (bucket.number === number) return bucket;
+		const made: Bucket = { number, ids: new HashSet64(), fresh: [] };
+		this.#buckets.push(made);
+		return made;
 	}
 
 	/** Two lanes of Murmur3's 32-bit mixing over the characters, each with a seed and constants of its own (x86_128's first two). */

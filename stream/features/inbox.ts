@@ -55,6 +55,8 @@ export function openInbox(options: {
 		stamp: options.from.stamps[topic],
 		buffer: [] as Read[],
 		at: 0,
+		/** As last heard: it only grows. */
+		end: 0,
 		complete: false,
 	}));
 	let shown: (typeof lanes)[number] | undefined;
@@ -111,10 +113,11 @@ export function openInbox(options: {
 				}
 				if (lane.buffer.length === 0 && records.length > 0) corrupt ??= `${lane.topic}/${number}@${lane.next}`;
 			}
-			// Side by side: where the log is not in this process each end is a question.
+			// Side by side: where the log is not in this process each end is a question, so none is asked before what was last heard is reached.
 			await Promise.all(
 				read.map(async (lane) => {
-					lane.complete = lane.next >= (await log.end(lane.topic, number));
+					if (lane.next >= lane.end) lane.end = await log.end(lane.topic, number);
+					lane.complete = lane.next >= lane.end;
 				}),
 			);
 			if (corrupt !== undefined) throw new CorruptRecord(`record ${corrupt} of the log fails its checksum`);

@@ -90,8 +90,13 @@ export async function joinKafka(options: {
 		const lane = lanes.get(`${batch.topic}/${batch.partition}`);
 		if (!lane || isStale()) return;
 		if (lane.next === undefined) return pause(lane); // nobody reads it yet
-		for (const { offset: text, key, value, headers, timestamp } of batch.messages) {
-			const offset = Number(text);
+		const { messages } = batch;
+		// Offsets grow: when first and last are as far apart as there are messages, they are counted, not read.
+		const start = Number(messages[0]?.offset);
+		const whole = Number(messages.at(-1)?.offset) === start + messages.length - 1;
+		for (let index = 0; index < messages.length; index++) {
+			const { offset: text, key, value, headers, timestamp } = messages[index]!;
+			const offset = whole ? start + index : Number(text);
 			if (offset < lane.next) continue;
 			if (offset > lane.next) return gap(lane, offset);
 			lane.buffer.push({
