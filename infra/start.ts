@@ -1,7 +1,8 @@
 // npm start: everything on this machine, in this process and one child (workerd).
 import { parseArgs } from 'node:util';
 import { ConfigurationError, parseConfiguration } from '#control-plane/configuration.ts';
-import { aloneNames, isAloneName, startAlone } from './alone/alone.ts';
+import { aloneNames, isAloneName } from './alone/alone.ts';
+import { startAlone } from './alone/start-alone.ts';
 import { AlreadyRunning, lockDataDirectory } from './lock.ts';
 
 const HELP = `npm start                       everything on this machine, with a simulated city

@@ -40,7 +40,6 @@ export async function openOfflineSink(options: {
 }): Promise<OfflineSink> {
 	const { log, store, onTrouble = () => undefined, retry_ms, partial_ms = limits.offline_partial_ms, part_rows: rows_max, now = Date.now } = options;
 	const partitions = new Map<number, Held>();
-	const counts = { finals: 0, repeated: 0, files: 0, refused: 0 };
 
 	async function writeWhole(partition: number, part: FinalsPart): Promise<void> {
 		await store.write(finalsKey({ begins: part.begins, partition, partial: false }), await part.toParquet(partition));
@@ -107,31 +106,11 @@ export async function openOfflineSink(options: {
 		onTrouble,
 		...(retry_ms === undefined ? {} : { retry_ms }),
 	});
+	// The mover's own counts, and ours beside them.
+	const counts = Object.assign(sink.counts, { finals: 0, repeated: 0, files: 0, refused: 0 });
 	return {
 		...sink,
-		counts: {
-			get moved() {
-				return sink.counts.moved;
-			},
-			get failures() {
-				return sink.counts.failures;
-			},
-			get unreadable() {
-				return sink.counts.unreadable;
-			},
-			get finals() {
-				return counts.finals;
-			},
-			get repeated() {
-				return counts.repeated;
-			},
-			get files() {
-				return counts.files;
-			},
-			get refused() {
-				return counts.refused;
-			},
-		},
+		counts,
 		async stop() {
 			await sink.stop();
 			for (const [partition, { part }] of partitions) {

@@ -65,7 +65,6 @@ export async function openPriceCache(options: {
 	retry_ms?: number;
 }): Promise<PriceCache> {
 	const { redis, clock } = options;
-	let [cached, kept, lost] = [0, 0, 0];
 
 	async function write(prices: readonly CachedPrice[]): Promise<void> {
 		const now = clock.now();
@@ -78,10 +77,10 @@ export async function openPriceCache(options: {
 		const believed = new Date(now + limits.price_cache_ahead_ms).toISOString();
 		for (const page of pages(entries, limits.price_cache_entries_max)) {
 			const written = await redis.run(SET_NEWER, { keys: page.map(({ key }) => key), args: [believed, ...page.flatMap(({ args }) => args)] });
-			if (written === undefined) lost += page.length;
+			if (written === undefined) counts.lost += page.length;
 			else {
-				cached += written;
-				kept += page.length - written;
+				counts.cached += written;
+				counts.kept += page.length - written;
 			}
 		}
 	}
@@ -106,25 +105,7 @@ export async function openPriceCache(options: {
 			return undefined;
 		},
 	});
-	const counts = {
-		get moved() {
-			return sink.counts.moved;
-		},
-		get failures() {
-			return sink.counts.failures;
-		},
-		get unreadable() {
-			return sink.counts.unreadable;
-		},
-		get cached() {
-			return cached;
-		},
-		get kept() {
-			return kept;
-		},
-		get lost() {
-			return lost;
-		},
-	};
+	// The mover's own counts, and ours beside them.
+	const counts = Object.assign(sink.counts, { cached: 0, kept: 0, lost: 0 });
 	return { ...sink, counts };
 }

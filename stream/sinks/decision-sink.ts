@@ -19,7 +19,6 @@ export async function openDecisionSink(options: {
 }): Promise<DecisionSink> {
 	/** Of the partitions that are moved here since then; an isolate's decisions are spread over all of them. */
 	let watched: { partitions: string; gaps: IsolateGaps } | undefined;
-	let stored = 0;
 	const sink = await openSink({
 		...options,
 		group: GROUP,
@@ -33,29 +32,15 @@ export async function openDecisionSink(options: {
 				else if (decoded.kind === 'snapshot') batch.snapshots.push(decoded.snapshot);
 			}
 			if (batch.decisions.length + batch.snapshots.length > 0) await options.store(batch);
-			stored += batch.decisions.length;
+			counts.stored += batch.decisions.length;
 			const partitions = sink.partitions().join();
 			if (watched?.partitions !== partitions) watched = { partitions, gaps: new IsolateGaps() };
 			for (const { isolate, sequence } of batch.decisions) watched.gaps.see(isolate, sequence);
+			counts.gaps = sink.partitions().length === options.log.partitions ? watched.gaps.count : 0;
 			return undefined;
 		},
 	});
-	const counts = {
-		get moved() {
-			return sink.counts.moved;
-		},
-		get failures() {
-			return sink.counts.failures;
-		},
-		get unreadable() {
-			return sink.counts.unreadable;
-		},
-		get stored() {
-			return stored;
-		},
-		get gaps() {
-			return watched && sink.partitions().length === options.log.partitions ? watched.gaps.count : 0;
-		},
-	};
+	// The mover's own counts, and ours beside them: one object, always as it stands.
+	const counts = Object.assign(sink.counts, { stored: 0, gaps: 0 });
 	return { ...sink, counts };
 }
