@@ -69,13 +69,13 @@ export async function openDance(options: { seed: number; kafka: string; database
 	const priced = async () => (await deployment.call('edge', 'POST', '/api/v1/price', { role: 'client', body: first })).status === 200;
 	await until('a first price', priced, { within: MINUTE_MS });
 
-	/** What each Shard was told last: the instant that its partition is folded to, milliseconds. */
-	async function confirmed(): Promise<number[]> {
+	/** What each Shard was told last: the instant that its partition is folded to, milliseconds; null before anything was told to its memory. */
+	async function confirmed(): Promise<(number | null)[]> {
 		const keys = openKeys(deployment.keysDir);
 		const authorization = `Bearer ${await serviceToken(keys, { kind: 'control-plane', audience: 'surgecast' })}`;
 		const state = async (shard: number) => {
 			const answer = await fetch(`${deployment.urls.edge}/internal/shards/${shard}`, { headers: { authorization }, signal: AbortSignal.timeout(5000) });
-			return ((await answer.json()) as { as_of: number | null }).as_of ?? 0;
+			return ((await answer.json()) as { as_of: number | null }).as_of;
 		};
 		return Promise.all(Array.from({ length: PARTITIONS }, (_, shard) => state(shard)));
 	}
@@ -85,7 +85,7 @@ export async function openDance(options: { seed: number; kafka: string; database
 		let longest = 0;
 		const all = async () => {
 			const now = Date.now();
-			const least = Math.min(...(await confirmed()));
+			const least = Math.min(...(await confirmed()).map((as_of) => as_of ?? since));
 			longest = Math.max(longest, now - least);
 			return least > since;
 		};
