@@ -4,6 +4,7 @@ import type { Metrics } from '#control-plane/metrics.ts';
 import type { Behind } from '#schemas/behind.ts';
 import type { DecisionBatch } from '#schemas/decision.ts';
 import { limits } from '#schemas/limits.ts';
+import { causeOf } from './cause-of.ts';
 import type { Clock } from './clock.ts';
 import { countGauges } from './count-gauges.ts';
 import type { EventLog } from './log/event-log.ts';
@@ -68,7 +69,8 @@ export async function startSinks(options: {
 		async close() {
 			await Promise.all(
 				all.map(async (sink) => {
-					await sink.drain(limits.sink_drain_ms);
+					// A log that does not answer must not keep a sink from its end: what it moved is stored, the rest waits there.
+					await sink.drain(limits.sink_drain_ms).catch((error) => onTrouble(`A sink ends before it has moved all: ${causeOf(error)}`));
 					await sink.stop();
 				}),
 			);

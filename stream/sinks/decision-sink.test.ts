@@ -138,3 +138,9 @@ test('counts no gaps while another sink has a part of the partitions: its decisi
 	await until('both', () => sink.counts.stored === 2);
 	expect(sink.counts.gaps).toBe(0);
 });
+
+test('drain() ends with the error of a log that does not answer, and a stop afterwards ends too', async () => {
+	const sink = await open(fakeStore(), { log: { ...river.log, end: () => Promise.reject(new Error('no log')) } });
+	await expect(sink.drain(10_000)).rejects.toThrow('no log');
+	await sink.stop();
+});

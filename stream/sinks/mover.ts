@@ -170,12 +170,15 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 			const deadline = Date.now() + wait_ms;
 			draining += 1;
 			wake?.(true);
-			for (const topic of topics)
-				for (const partition of owned(topic)) {
-					const end = await log.end(topic, partition);
-					while ((await positionOf(topic, partition)) < end && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
-				}
-			draining -= 1;
+			try {
+				for (const topic of topics)
+					for (const partition of owned(topic)) {
+						const end = await log.end(topic, partition);
+						while ((await positionOf(topic, partition)) < end && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+					}
+			} finally {
+				draining -= 1;
+			}
 		},
 		async stop() {
 			stopping = true;
