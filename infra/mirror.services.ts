@@ -61,7 +61,7 @@ test('a Shard without memory prices from the mirror of features, not from the ta
 			() => false,
 			() => true,
 		);
-	await until('the end of workerd', refused, { within: 15_000 });
+	await until('the end of workerd', refused, { within: 60_000 });
 	rmSync(join(deployment.keysDir, 'edge'), { recursive: true, force: true, maxRetries: 10 });
 	edge = await deployment.start('edge');
 	const after = await until(

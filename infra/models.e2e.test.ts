@@ -62,7 +62,7 @@ it('gives a canary its share of the users, the same ones after a restart; the de
 	const registered = await register(2, sample?.bytes ?? new Uint8Array());
 	expect(registered.status, registered.text).toBe(201);
 	expect((await promote(2, { to: 'canary', percent: 10 })).status).toBe(201);
-	await until('a canary at the edge', async () => (await modelsByUser()).includes('demand@2'), { within: 15_000 });
+	await until('a canary at the edge', async () => (await modelsByUser()).includes('demand@2'), { within: 40_000 });
 	const before = await modelsByUser();
 	const share = before.filter((model) => model === 'demand@2').length / USERS;
 	expect(share).toBeGreaterThan(0.08);
@@ -87,7 +87,7 @@ it('gives a canary its share of the users, the same ones after a restart; the de
 it('promotes the canary to champion, and a rollback brings the old one back', async () => {
 	const { release } = (await product.call('control', 'GET', '/api/v1/releases/current', { role: 'viewer' })).json;
 	expect((await promote(2, { to: 'champion' })).status).toBe(201);
-	await until('the new champion', async () => (await modelOf()) === 'demand@2', { within: 15_000 });
+	await until('the new champion', async () => (await modelOf()) === 'demand@2', { within: 40_000 });
 	expect((await product.call('control', 'POST', `/api/v1/releases/${release}/rollback`, { role: 'operator' })).status).toBe(201);
-	await until('the old champion', async () => (await modelOf()) === 'demand@1', { within: 15_000 });
+	await until('the old champion', async () => (await modelOf()) === 'demand@1', { within: 40_000 });
 });

@@ -114,7 +114,7 @@ test('counts every event that was answered 2xx once through kill -9, and stores 
 		for (let at = 0; at < again.length; at += 100) {
 			const resent = again.slice(at, at + 100);
 			const taken = () => product.call('ingest', 'POST', '/api/v1/events', { role: 'producer', body: resent });
-			await until('the resend', async () => (await taken()).status === 202, { within: 30_000 });
+			await until('the resend', async () => (await taken()).status === 202, { within: 60_000 });
 			for (const { event_id } of resent) sent.set(event_id, true);
 		}
 	}

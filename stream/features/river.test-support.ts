@@ -150,7 +150,7 @@ export function fakeEdge() {
 }
 
 /** Waits until it holds, with a deadline. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, wait_ms = 10_000): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, wait_ms = 20_000): Promise<void> {
 	const deadline = Date.now() + wait_ms;
 	while (!(await holds())) {
 		if (Date.now() > deadline) throw new Error(`${what}: not within ${wait_ms} ms`);
