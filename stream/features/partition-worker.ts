@@ -1,27 +1,24 @@
 import { checkpoint, restoreWindow } from '#models/features/checkpoint.ts';
-import { busyDrivers, features } from '#models/features/features.ts';
+import { features } from '#models/features/features.ts';
 import { advance, fold } from '#models/features/fold.ts';
-import { usualWeek } from '#models/features/usual-week.ts';
-import { emptyWindow, hasEvents, type RegionWindow } from '#models/features/window.ts';
+import { emptyWindow, hasEvents } from '#models/features/window.ts';
 import type { Event } from '#schemas/event.ts';
-import { FEATURE_SET, type FeatureVector } from '#schemas/feature.ts';
 import type { FeatureCheckpoint, FeatureCheckpoints, FeatureProgress, RegionState } from '#schemas/feature-checkpoints.ts';
 import type { Frame, FrameAnswer } from '#schemas/internal.ts';
 import { limits } from '#schemas/limits.ts';
 import { partition } from '#schemas/partition.ts';
 import { type EventTopic, eventTopics } from '#schemas/topic.ts';
-import { encodeSignal } from '../avro/codec.ts';
 import type { Catalogue } from '../catalogue.ts';
 import { causeOf } from '../cause-of.ts';
 import type { Clock } from '../clock.ts';
 import type { Appended, EventLog, ReadLimits } from '../log/event-log.ts';
 import { ActiveMinutes } from './active-minutes.ts';
+import { frameMaker } from './frame-maker.ts';
+import { type HeldRegion, isLogged, signalRecord } from './held-region.ts';
 import { IdIndex } from './id-index.ts';
 import { openInbox, type Read } from './inbox.ts';
-import { splitFrames } from './split-frames.ts';
 
 const MINUTE_MS = 60_000;
-const QUARTER_HOUR_MS = 15 * MINUTE_MS;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 const READ: ReadLimits = { records_max: limits.fold_read_records_max, bytes_max: limits.fold_read_bytes_max };
@@ -32,13 +29,6 @@ export interface WorkerCounts {
 	late: number;
 	dead: number;
 	finals: number;
-}
-
-interface HeldRegion {
-	window: RegionWindow;
-	/** Decides how often its vectors are logged. */
-	active: ActiveMinutes;
-	usual_week: { sent_at: number; text: string } | undefined;
 }
 
 export interface PartitionWorkerOptions {
@@ -95,7 +85,6 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 	// A final looks back an hour from a minute that is as old as an event may still come, and events may lie ahead.
 	const active_ms = settle_ms + HOUR_MS + limits.future_ms_max + 2 * MINUTE_MS;
 	let epoch = await checkpoints.claim(number);
-	let seq = 0;
 	const stored = await checkpoints.load(number);
 	const usable = stored?.progress.log_identity === log.identity ? restored(stored) : undefined;
 	/** What is in the store does not count: the first save that succeeds replaces it. */
@@ -121,14 +110,14 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 	let strangers = false;
 	/** For the log, from what is folded already: nothing is read or saved before the log has it. */
 	let outbox: Appended[] = [];
-	let dirty = new Set<string>(regions.keys());
-	/** Regions that hold events of the future, and when the next of them is due. */
-	const waiting = new Map<string, number>();
+	const frames = frameMaker(number, {
+		...{ regions, catalogue, virtual: clock.virtual },
+		log: (live) => void log.append(live).catch(() => undefined),
+	});
 	/** Regions folded since the last save, and what a failed save left to be saved. */
 	const unsaved = new Set<string>();
 	const unsavedParts = new Map<string, RegionState>();
 	let moved = false;
-	let liveMinute = 0;
 
 	/** A checkpoint with its windows; undefined for one of another release, whose form cannot be read: then the log is folded again. */
 	function restored(checkpoint: FeatureCheckpoint): (FeatureCheckpoint & { held: Map<string, HeldRegion> }) | undefined {
@@ -196,12 +185,9 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 		fold(held.window, event);
 		held.active.add(event.timestamp);
 		counts.folded += 1;
-		dirty.add(event.region_id);
+		frames.changed(event.region_id);
 		unsaved.add(event.region_id);
 	}
-
-	/** Vectors are logged every minute where something happened within the hour before, else every quarter-hour. */
-	const logged = (held: HeldRegion, minute: number): boolean => minute % QUARTER_HOUR_MS === 0 || held.active.any(minute - HOUR_MS, minute);
 
 	/** The finals of every minute that nothing in time can change any more once stamps have passed `until`. False when there are more to make. */
 	function makeFinals(until: number): boolean {
@@ -214,12 +200,12 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 		for (let minute = progress.final_minute + MINUTE_MS; minute <= last; minute += MINUTE_MS) {
 			if (outbox.length >= limits.fold_appends_max) return false;
 			for (const [id, held] of regions) {
-				if (!logged(held, minute)) continue;
+				if (!isLogged(held, minute)) continue;
 				const region = catalogue.get(id);
 				if (!region) continue;
 				advance(held.window, minute + settle_ms);
 				if (!hasEvents(held.window, minute)) continue;
-				outbox.push(signal(id, 'final', { as_of: minute, values: features(held.window, region, minute) }));
+				outbox.push(signalRecord(id, { partition: number, kind: 'final', as_of: minute, values: features(held.window, region, minute) }));
 				counts.finals += 1;
 			}
 			progress.final_minute = minute;
@@ -228,53 +214,16 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 		return true;
 	}
 
-	function signal(regionId: string, kind: 'live' | 'final', { as_of, values }: { as_of: number; values: FeatureVector }): Appended {
-		const value = encodeSignal({ region_id: regionId, kind, feature_set: FEATURE_SET, as_of, values });
-		return { topic: 'demand-signals', partition: number, key: regionId, value, timestamp: as_of };
-	}
-
 	async function flush(): Promise<void> {
 		if (outbox.length === 0) return;
 		await log.append(outbox);
 		outbox = [];
 	}
 
-	/** Moves as_of, and what was held until now becomes visible. */
 	function reach(at: number): void {
 		if (at <= progress.as_of) return;
 		progress.as_of = at;
-		for (const [id, due] of waiting) {
-			if (due >= at) continue;
-			waiting.delete(id);
-			dirty.add(id);
-		}
-	}
-
-	/** A region's row in a frame; undefined before it has events. */
-	function row(id: string, held: HeldRegion): Frame['regions'][number] | undefined {
-		const region = catalogue.get(id);
-		if (!region) return undefined;
-		const { window } = held;
-		const { as_of } = progress;
-		advance(window, as_of);
-		let due = Number.POSITIVE_INFINITY;
-		for (const events of window.held.values()) for (const event of events) due = Math.min(due, event.timestamp);
-		if (due < Number.POSITIVE_INFINITY) waiting.set(id, due);
-		if (!hasEvents(window)) return undefined;
-		const made: Frame['regions'][number] = { region_id: id, values: features(window, region, as_of), busy_drivers: busyDrivers(window, as_of) };
-		if (!held.usual_week || as_of - held.usual_week.sent_at >= limits.usual_week_ms) {
-			const week = usualWeek(window, region, as_of);
-			const text = JSON.stringify(week);
-			if (held.usual_week?.text !== text) made.usual_week = week;
-			held.usual_week = { sent_at: as_of, text };
-		}
-		return made;
-	}
-
-	/** Sends the week of a region again, with its next row. */
-	function forgetWeek(regionId: string): void {
-		const held = regions.get(regionId);
-		if (held) held.usual_week = undefined;
+		frames.reach(at);
 	}
 
 	return {
@@ -289,10 +238,10 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 			return regions.size;
 		},
 		get dirty() {
-			return dirty.size > 0;
+			return frames.dirty;
 		},
 		get held_until() {
-			return Math.min(Number.POSITIVE_INFINITY, ...waiting.values());
+			return frames.held_until;
 		},
 		async look() {
 			await flush(); // what an earlier look could not append
@@ -324,61 +273,13 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 			await flush();
 			return !(atEnd && finished);
 		},
-		frames(whole) {
-			const minute = Math.floor(progress.as_of / MINUTE_MS) * MINUTE_MS;
-			const live: Appended[] | undefined = whole && minute > liveMinute ? [] : undefined;
-			const rows: Frame['regions'] = [];
-			for (const id of whole ? regions.keys() : dirty) {
-				const held = regions.get(id);
-				const made = held && row(id, held);
-				if (!made) continue;
-				rows.push(made);
-				if (live && logged(held, minute)) live.push(signal(id, 'live', { as_of: progress.as_of, values: made.values }));
-			}
-			dirty = new Set();
-			if (live) {
-				liveMinute = minute;
-				void log.append(live).catch(() => undefined); // what was served is for training only: a gap there is no loss
-			}
-			return splitFrames(rows).map((portion, index, portions) => ({
-				shard: number,
-				epoch,
-				seq: ++seq,
-				as_of: progress.as_of,
-				now: clock.virtual ? progress.as_of : null,
-				whole: whole && index === portions.length - 1,
-				regions: portion,
-			}));
-		},
-		async pushed(frames, answers) {
-			let taken = true;
-			let whole_wanted = false;
-			let above = -1;
-			for (const [index, frame] of frames.entries()) {
-				const answer = answers?.[index];
-				if (answer?.taken) {
-					// A week that found no entry is sent again with the next confirmation.
-					for (const id of answer.unknown) forgetWeek(id);
-					whole_wanted ||= answer.whole_wanted;
-					continue;
-				}
-				taken = false;
-				for (const { region_id, usual_week } of frame.regions) {
-					dirty.add(region_id);
-					if (usual_week) forgetWeek(region_id);
-				}
-				if (answer && answer.error === undefined && (answer.epoch > frame.epoch || (answer.epoch === frame.epoch && answer.seq >= frame.seq)))
-					above = Math.max(above, answer.epoch);
-			}
-			// A Shard that lost its memory lost the weeks too.
-			if (whole_wanted) for (const id of regions.keys()) forgetWeek(id);
-			if (above >= 0) {
-				// If this worker owns the partition, the Shard's pair is of a store that was restored since: go above it.
-				epoch = await checkpoints.raise(number, { epoch, above });
-				seq = 0;
-				whole_wanted = true;
-			}
-			return { taken, whole_wanted };
+		frames: (whole) => frames.frames(whole, { epoch, as_of: progress.as_of }),
+		async pushed(sent, answers) {
+			const { taken, whole_wanted, above } = frames.pushed(sent, answers);
+			if (above < 0) return { taken, whole_wanted };
+			// If this worker owns the partition, the Shard's pair is of a store that was restored since: go above it.
+			epoch = await checkpoints.raise(number, { epoch, above });
+			return { taken, whole_wanted: true };
 		},
 		owns: async () => (await checkpoints.owner(number)) === epoch,
 		async save() {
