@@ -91,6 +91,8 @@ export const limits = {
 	sink_read_records_max: 1000, // decisions and snapshots in one transaction of the store
 	sink_read_bytes_max: 8 * MIB,
 	sink_retry_ms: SECOND_MS, // after the store was away; and without news
+	sink_lag_ms: 5 * SECOND_MS, // between two looks at how much waits in the log
+	sink_behind_ms: 30 * SECOND_MS, // a lag of a sink that is told
 	sink_drain_ms: 2 * SECOND_MS, // what a stop waits for the store; the rest waits in the log
 	isolates_max: 1000, // whose sequence numbers are watched for gaps; the oldest is forgotten
 	isolate_missing_max: 1000, // numbers of one isolate that may still come; more stay counted as lost

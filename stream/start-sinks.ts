@@ -43,21 +43,22 @@ export async function startSinks(options: {
 	const { log, clock, store, redis, metrics } = options;
 	const { clickhouse, offlineStore } = options.configuration;
 	const onTrouble = (text: string) => logLine('error', { what: text });
-	const decisions = await openDecisionSink({ log, store, onTrouble });
-	countGauges(metrics, 'decisions', { title: 'Decision sink', counts: decisions.counts });
-	const finals = await openOfflineSink({ log, store: openFileStore(offlineStore), onTrouble });
-	countGauges(metrics, 'offline', { title: 'Offline store', counts: finals.counts });
-	const all: Sink[] = [decisions, finals];
-	if (clickhouse) {
-		const history = await openClickHouseSink({ place: clickhouse, log, onTrouble });
-		countGauges(metrics, 'history', { title: 'History in ClickHouse', counts: history.counts });
-		all.push(history);
+	const all: Sink[] = [];
+	/** @param part names it in the metrics, `title` in their help. */
+	function add<S extends Sink>(part: string, title: string, sink: S): S {
+		countGauges(metrics, part, { title, counts: sink.counts });
+		metrics.gauge(`surgecast_${part}_waiting_records`, { help: `${title}: records in the log that it has yet to move`, read: () => sink.lag().records });
+		metrics.gauge(`surgecast_${part}_lag_seconds`, {
+			help: `${title}: how old the log's end was of which it has all`,
+			read: () => Math.max(0, (Date.now() - sink.lag().since) / 1000),
+		});
+		all.push(sink);
+		return sink;
 	}
-	if (redis) {
-		const prices = await openPriceCache({ log, redis, clock, onTrouble });
-		countGauges(metrics, 'price_cache', { title: 'Price cache', counts: prices.counts });
-		all.push(prices);
-	}
+	const decisions = add('decisions', 'Decision sink', await openDecisionSink({ log, store, onTrouble }));
+	add('offline', 'Offline store', await openOfflineSink({ log, store: openFileStore(offlineStore), onTrouble }));
+	if (clickhouse) add('history', 'History in ClickHouse', await openClickHouseSink({ place: clickhouse, log, onTrouble }));
+	if (redis) add('price_cache', 'Price cache', await openPriceCache({ log, redis, clock, onTrouble }));
 	for (const sink of all) sink.start();
 	return {
 		decisions,

@@ -70,6 +70,10 @@ export async function openClickHouseSink(options: {
 		},
 		partitions: history.partitions,
 		trouble: () => history.trouble() ?? asides.trouble(),
+		lag() {
+			const lags = both.map((sink) => sink.lag());
+			return { records: lags.reduce((total, { records }) => total + records, 0), since: Math.min(...lags.map(({ since }) => since)) };
+		},
 		behind: () => both.flatMap((sink) => sink.behind()),
 		start() {
 			for (const sink of both) sink.start();

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { limits } from '#schemas/limits.ts';
 import type { Topic } from '#schemas/topic.ts';
 import { Undecodable } from '../avro/codec.ts';
 import { freshLog, until } from '../features/river.test-support.ts';
@@ -143,4 +144,24 @@ test('side topics have one partition, however many the others have', async () =>
 	await mover.drain(5000);
 	expect(rounds.flat().sort()).toEqual(['dead because', 'late because']);
 	expect(mover.trouble()).toBeNull();
+});
+
+test('what waits in the log is told after a while though the store takes what it is given (F22)', async () => {
+	vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] });
+	try {
+		let release = () => {};
+		const held = new Promise<undefined>((resolve) => (release = () => resolve(undefined)));
+		const { mover } = await open({ write: () => held }); // slow, not failing
+		for (let n = 0; n < 3; n++) await append(`u${n}`, 0);
+		mover.start();
+		await vi.advanceTimersByTimeAsync(limits.sink_lag_ms);
+		expect([mover.lag().records, mover.trouble(), mover.behind()]).toEqual([3, null, []]);
+		await vi.advanceTimersByTimeAsync(limits.sink_behind_ms);
+		expect(mover.behind()).toMatchObject([{ what: 'the store', cause: '3 records wait in the log' }]);
+		release();
+		await vi.advanceTimersByTimeAsync(2 * limits.sink_lag_ms);
+		expect([mover.lag().records, mover.behind()]).toEqual([0, []]);
+	} finally {
+		vi.useRealTimers();
+	}
 });

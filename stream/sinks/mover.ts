@@ -1,10 +1,11 @@
-import { behind, type Failing, failing } from '#schemas/behind.ts';
+import { type Behind, behind, type Failing, failing } from '#schemas/behind.ts';
 import { limits } from '#schemas/limits.ts';
 import { keyedTopics, type Topic } from '#schemas/topic.ts';
 import { Undecodable } from '../avro/codec.ts';
 import { causeOf } from '../cause-of.ts';
 import type { EventLog, StoredRecord } from '../log/event-log.ts';
 import { NotOwner } from '../log/member.ts';
+import { lagMeter } from './lag.ts';
 import type { Sink, SinkBatch } from './sink.ts';
 
 const READ = { records_max: limits.sink_read_records_max, bytes_max: limits.sink_read_bytes_max };
@@ -60,9 +61,11 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 
 	const keyOf = (topic: Topic, partition: number) => `${topic}/${partition}`;
 	async function positionOf(topic: Topic, partition: number): Promise<number> {
-		const position = positions.get(keyOf(topic, partition)) ?? (await member.position(topic, partition));
-		positions.set(keyOf(topic, partition), position);
-		return position;
+		const key = keyOf(topic, partition);
+		const position = positions.get(key) ?? (await member.position(topic, partition));
+		// Whoever asked at the same time may have moved on meanwhile.
+		if (!positions.has(key)) positions.set(key, position);
+		return positions.get(key)!;
 	}
 
 	async function read(topic: Topic, partition: number): Promise<{ batch: SinkBatch<T>; unreadable: string[] } | undefined> {
@@ -82,6 +85,29 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 			}
 		}
 		return { batch, unreadable };
+	}
+
+	const meter = lagMeter({
+		places: () =>
+			topics.flatMap((topic) =>
+				owned(topic).map((partition) => ({
+					key: keyOf(topic, partition),
+					position: () => positionOf(topic, partition),
+					end: () => log.end(topic, partition),
+				})),
+			),
+	});
+	/** Beside the loop, which a store may keep waiting. */
+	async function measure(): Promise<void> {
+		await meter.look().catch(() => undefined); // the log does not answer: the loop says so, and the lag grows
+		if (!stopping) measuring = setTimeout(measure, limits.sink_lag_ms).unref();
+	}
+	let measuring: NodeJS.Timeout | undefined;
+	function lagging(): Behind[] {
+		const { records, since } = meter.lag();
+		const now = Date.now();
+		if (now - since < limits.sink_behind_ms) return [];
+		return [behind(what, { since, cause: `${records} records wait in the log` }, now)];
 	}
 
 	type Round = NonNullable<Awaited<ReturnType<typeof read>>>[];
@@ -162,9 +188,12 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 		counts,
 		partitions: () => member.partitions(),
 		trouble: () => trouble?.cause ?? null,
-		behind: () => (trouble ? [behind(what, trouble, Date.now())] : []),
+		lag: meter.lag,
+		behind: () => (trouble ? [behind(what, trouble, Date.now())] : lagging()),
 		start() {
-			running ??= loop();
+			if (running) return;
+			running = loop();
+			void measure();
 		},
 		async drain(wait_ms) {
 			const deadline = Date.now() + wait_ms;
@@ -182,6 +211,7 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 		},
 		async stop() {
 			stopping = true;
+			clearTimeout(measuring);
 			wake?.(true);
 			await running;
 			unsubscribe();

@@ -2,6 +2,7 @@ import type { Behind } from '#schemas/behind.ts';
 import type { Topic } from '#schemas/topic.ts';
 import { type Decoded, decode, Undecodable } from '../avro/codec.ts';
 import type { EventLog } from '../log/event-log.ts';
+import type { Lag } from './lag.ts';
 import { openMover } from './mover.ts';
 
 /** A record of the log as a sink's store gets it. */
@@ -27,6 +28,8 @@ export interface Sink {
 	partitions(): readonly number[];
 	/** Null while all is well, else why records wait. */
 	trouble(): string | null;
+	lag(): Lag;
+	/** What fails, or lags by more than limits.sink_behind_ms. */
 	behind(): Behind[];
 	start(): void;
 	/** Resolves when everything that is in the log now is in the store, or after `wait_ms`: the rest waits in the log. */
