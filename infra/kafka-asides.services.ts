@@ -16,9 +16,10 @@ import { openKafkaLog } from '#stream/log/kafka-log.ts';
 import { random } from './city/random.ts';
 import { finalsDiffer, refold } from './drills/refold.ts';
 import { findFinals } from './find-finals.ts';
-import { type Instance, startInstance, until } from './instance.ts';
+import { type Instance, startInstance } from './instance.ts';
 import { readTopic } from './read-topic.ts';
 import { dropTopics, freshDatabase } from './services/fresh.ts';
+import { until } from './until.ts';
 
 const PARTITIONS = 4;
 const LATENESS_SECONDS = 20;

@@ -9,8 +9,8 @@ import { kafkaClient } from '#stream/log/kafka-client.ts';
 import { openKafkaLog } from '#stream/log/kafka-log.ts';
 import type { Member } from '#stream/log/member.ts';
 import { random } from './city/random.ts';
-import { until } from './instance.ts';
 import { type KafkaCluster, startKafkaCluster } from './services/kafka-cluster.ts';
+import { until } from './until.ts';
 
 const SEED = Number(process.env['DRILL_SEED'] ?? Math.floor(Math.random() * 1e9));
 const PARTITIONS = 4;

@@ -16,10 +16,11 @@ import { emptyLedger } from './drills/ledger.ts';
 import { openLoad } from './drills/load.ts';
 import { finalsDiffer, refold } from './drills/refold.ts';
 import { findFinals } from './find-finals.ts';
-import { type Instance, startInstance, until } from './instance.ts';
+import { type Instance, startInstance } from './instance.ts';
 import { sampleRuleSets } from './sample/rule-sets.ts';
 import { freshDatabase } from './services/fresh.ts';
 import { type KafkaBroker, startKafka } from './services/kafka.ts';
+import { until } from './until.ts';
 
 const SEED = Number(process.env['DRILL_SEED'] ?? Math.floor(Math.random() * 1e9));
 const OUTAGE_MS = 1000 * Number(process.env['OUTAGE_SECONDS'] ?? 15);

@@ -6,9 +6,9 @@ import { mirrorKey } from '#schemas/feature-mirror.ts';
 import type { PriceAnswer } from '#schemas/price.ts';
 import { openRedis } from '#stream/redis/redis-client.ts';
 import { type Deployment, openDeployment, type Part } from './drills/deployment.ts';
-import { until } from './instance.ts';
 import { dropTopics, freshDatabase } from './services/fresh.ts';
 import { startUpstashBridge, type UpstashBridge } from './services/upstash-bridge.ts';
+import { until } from './until.ts';
 
 const REGION = 'sg-central';
 let bridge: UpstashBridge;
@@ -54,8 +54,8 @@ test('a Shard without memory prices from the mirror of features, not from the ta
 		return row && row.as_of >= Date.parse(before.versions.features_as_of!) && row;
 	});
 
-	await deployment.kill(worker);
-	await deployment.kill(edge);
+	await worker.kill();
+	await edge.kill();
 	const refused = () =>
 		fetch(deployment.urls.edge).then(
 			() => false,

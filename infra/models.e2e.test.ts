@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { PriceAnswer } from '#schemas/price.ts';
-import { type Instance, startInstance, until } from './instance.ts';
+import { type Instance, startInstance } from './instance.ts';
 import { sampleChampion } from './sample/champion.ts';
+import { until } from './until.ts';
 
 const sample = sampleChampion();
 const USERS = 2000;

@@ -9,9 +9,9 @@ import { openEmbeddedLog } from '#stream/log/embedded-log.ts';
 import { directoryStore } from '#stream/offline/directory-store.ts';
 import { filesOf, final, record } from '#stream/offline/finals.test-support.ts';
 import { s3Store } from '#stream/offline/s3-store.ts';
-import { until } from './instance.ts';
 import { S3_KEYS, type S3Server, startS3 } from './services/s3.ts';
 import { makeTrainingSet } from './training-set/training-set.ts';
+import { until } from './until.ts';
 
 const MINUTE = 60_000;
 const START = Date.UTC(2026, 0, 11, 22);

@@ -20,10 +20,10 @@ import { openPostgres } from '#control-plane/database/open-postgres.ts';
 import { cityDocument, type TestControlPlane, testControlPlane } from '#control-plane/test-control-plane.ts';
 import { unavailableIn } from '#control-plane/unavailable-error.ts';
 import { controlPlaneInternalRoutes, controlPlaneRoutes } from '#schemas/control-plane-routes.ts';
-import { until } from './instance.ts';
 import { type NeonBridge, startNeonBridge } from './services/neon-bridge.ts';
 import { type PostgresServer, startPostgres } from './services/postgres.ts';
 import { startTcpProxy, type TcpProxy } from './services/tcp-proxy.ts';
+import { until } from './until.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'surgecast-postgres-faults-'));
 chmodSync(directory, 0o755); // the server's own user must get in

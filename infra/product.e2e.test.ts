@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PriceAnswer } from '#schemas/price.ts';
-import { type Instance, startInstance, until } from './instance.ts';
+import { type Instance, startInstance } from './instance.ts';
 import { processTree, runs } from './processes.ts';
+import { until } from './until.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 

@@ -10,10 +10,11 @@ import type { EventLog } from '#stream/log/event-log.ts';
 import { openKafkaLog } from '#stream/log/kafka-log.ts';
 import { compareRuns } from './compare/compare-runs.ts';
 import { findFinals } from './find-finals.ts';
-import { type Instance, startInstance, until } from './instance.ts';
+import { type Instance, startInstance } from './instance.ts';
 import { dropTopics, freshDatabase, freshHistory, onServer } from './services/fresh.ts';
 import { S3_KEYS } from './services/s3.ts';
 import { startUpstashBridge } from './services/upstash-bridge.ts';
+import { until } from './until.ts';
 
 const PARTITIONS = 4;
 const place = kafkaPlace(inject('kafka'));

@@ -17,9 +17,9 @@ import { openFeatureMirror } from '#stream/redis/feature-mirror.ts';
 import { openPriceCache, type PriceCache } from '#stream/redis/price-cache.ts';
 import { openRedis, type RedisClient } from '#stream/redis/redis-client.ts';
 import { openSharedIds } from '#stream/redis/shared-ids.ts';
-import { until } from './instance.ts';
 import { type RedisServer, startRedis } from './services/redis.ts';
 import { startUpstashBridge, type UpstashBridge } from './services/upstash-bridge.ts';
+import { until } from './until.ts';
 
 const plain = createClient({ url: inject('redis') }).on('error', () => undefined);
 const directory = mkdtempSync(join(tmpdir(), 'surgecast-redis-'));

@@ -1,4 +1,5 @@
-import { startInstance, until } from '../instance.ts';
+import { startInstance } from '../instance.ts';
+import { until } from '../until.ts';
 
 const TRIALS = 200;
 

@@ -5,9 +5,10 @@ import { openKeys, serviceToken } from '#control-plane/keys.ts';
 import { limits } from '#schemas/limits.ts';
 import { databaseCatalogue } from '#stream/database-catalogue.ts';
 import { openKafkaLog } from '#stream/log/kafka-log.ts';
+import type { AloneName } from '../alone/alone.ts';
 import { random } from '../city/random.ts';
 import { findFinals } from '../find-finals.ts';
-import { until } from '../instance.ts';
+import { until } from '../until.ts';
 import { type Account, account } from './account.ts';
 import { openDeployment, type Part } from './deployment.ts';
 import { findConfiguration, findDecisions, findEvents } from './find.ts';
@@ -17,6 +18,8 @@ import { finalsDiffer, refold } from './refold.ts';
 
 const PARTITIONS = 6;
 const WORKERS = 3;
+/** Of whatever is scaled by starting more of it, beside the workers. */
+const TWINS = 2;
 /** So short that finals come soon. */
 const LATENESS_SECONDS = 15;
 const MINUTE_MS = 60_000;
@@ -38,7 +41,7 @@ export interface DanceReport extends Account {
 }
 
 /**
- * The product as processes of their own, three feature workers among them, on a real Kafka and PostgreSQL, under load, while they are stopped, killed, frozen and
+ * The product as processes of their own, several of each but the edge, on a real Kafka and PostgreSQL, under load, while they are stopped, killed, frozen and
  * started in turn. In the end everything acknowledged is counted once, and the finals equal those of one fold from zero, field by field.
  */
 export async function openDance(options: { seed: number; kafka: string; database: string; env?: Record<string, string>; tell?: (line: string) => void }) {
@@ -56,15 +59,19 @@ export async function openDance(options: { seed: number; kafka: string; database
 	let unowned_ms = 0;
 	const between = (least: number, most: number): number => Math.round(least + next() * (most - least));
 
-	// As a person would who follows the README: all at once, in any order; but the tables by one, so that the others need not wait.
-	const controlPlane = await deployment.start('control-plane');
-	const [edge, ingestion, sinks, ...workers] = await Promise.all([
+	const several = (name: AloneName, length: number) => Array.from({ length }, (_, seat) => deployment.start(name, seat));
+	// All at once, in any order: one of the control planes makes the tables, the others wait for them.
+	const [edge, ...others] = await Promise.all([
 		deployment.start('edge'),
-		deployment.start('ingestion'),
-		deployment.start('sinks'),
-		...Array.from({ length: WORKERS }, () => deployment.start('feature-worker')),
+		...(['control-plane', 'ingestion', 'sinks'] as const).flatMap((name) => several(name, TWINS)),
+		...several('feature-worker', WORKERS),
 	]);
-	const others: Part[] = [controlPlane, edge!, ingestion!, sinks!];
+	const parts = [edge, ...others];
+	const workers = () => parts.filter(({ name }) => name === 'feature-worker');
+	/** Another life of a part, in its seat. */
+	async function again(part: Part): Promise<void> {
+		parts[parts.indexOf(part)] = await deployment.start(part.name, part.seat);
+	}
 	const first = { region_id: 'sg-central', product_type: 'standard_ride' };
 	const priced = async () => (await deployment.call('edge', 'POST', '/api/v1/price', { role: 'client', body: first })).status === 200;
 	await until('a first price', priced, { within: MINUTE_MS });
@@ -96,7 +103,7 @@ export async function openDance(options: { seed: number; kafka: string; database
 
 	const soFar = () => `${ledger.events.size} events, ${ledger.decisions.length} decisions`;
 	const endsWell = async (part: Part): Promise<void> => {
-		const code = await deployment.stop(part);
+		const code = await part.stop();
 		if (code !== 0) throw new Error(`SIGTERM to ${part.name}: exit ${code}\n${part.output().slice(-3000)}`);
 	};
 
@@ -106,9 +113,8 @@ export async function openDance(options: { seed: number; kafka: string; database
 			load.start(deployment);
 			for (let round = 1; round <= rounds; round++) {
 				await wait(between(500, 3000));
-				const index = between(0, WORKERS - 1);
+				const worker = workers()[between(0, WORKERS - 1)]!;
 				const fate = fates[between(0, fates.length - 1)]!;
-				const worker = workers[index]!;
 				let at = Date.now();
 				if (fate === 'freeze') {
 					worker.child.kill('SIGSTOP');
@@ -117,34 +123,35 @@ export async function openDance(options: { seed: number; kafka: string; database
 					worker.child.kill('SIGCONT');
 				} else {
 					if (fate === 'stop') await endsWell(worker);
-					else await deployment.kill(worker);
+					else await worker.kill();
 					// The others own everything before it is back, or while it comes back.
 					if (next() < 0.5) await owned(at);
 					at = Date.now();
-					workers[index] = await deployment.start('feature-worker');
+					await again(worker);
 				}
 				const longest = await owned(at);
-				tell(`dance ${round}/${rounds}: worker ${index} ${fate}; every partition owned again, the longest gap ${(longest / 1000).toFixed(1)} s; ${soFar()}`);
+				tell(
+					`dance ${round}/${rounds}: worker ${worker.seat} ${fate}; every partition owned again, the longest gap ${(longest / 1000).toFixed(1)} s; ${soFar()}`,
+				);
 			}
 			await load.end();
 			await load.settle(deployment);
 		},
 		/** kill -9 of each process in turn under load, and a start on the same servers (F38). */
 		async killEach(): Promise<void> {
-			for (const [list, index] of [...others.map((_, at) => [others, at] as const), ...workers.map((_, at) => [workers, at] as const)]) {
+			for (const part of [...parts]) {
 				load.start(deployment);
 				await wait(between(500, 1500));
-				const part = list[index]!;
 				const at = Date.now();
-				await deployment.kill(part);
+				await part.kill();
 				if (part.name === 'edge' || part.name === 'ingestion') await wait(1000); // its workerd ends after it
 				if (part.name === 'edge') ledger.kills.push({ at, gone: Date.now() });
-				list[index] = await deployment.start(part.name);
+				await again(part);
 				await until('a price', priced, { within: MINUTE_MS });
 				await owned(Date.now());
 				await load.end();
 				await load.settle(deployment);
-				tell(`kill -9 of ${part.name}: ready again; ${soFar()}`);
+				tell(`kill -9 of ${part.name} ${part.seat}: ready again; ${soFar()}`);
 			}
 		},
 		/** Waits for the finals of everything that was sent, stops every process, and compares. */
@@ -162,7 +169,8 @@ export async function openDance(options: { seed: number; kafka: string; database
 					return states.every((state) => !state || state.progress.final_minute >= minute); // none: a partition without events
 				};
 				await until('the finals', progress, { within: 60_000, every: 500 });
-				for (const part of [...workers, ...others]) await endsWell(part);
+				// Whoever writes into the log ends before those that empty it.
+				for (const part of [...workers(), ...parts.filter(({ name }) => name !== 'feature-worker')]) await endsWell(part);
 				const catalogue = databaseCatalogue(opened.connection);
 				await catalogue.refresh();
 				const finals = await findFinals(log);
@@ -183,7 +191,6 @@ export async function openDance(options: { seed: number; kafka: string; database
 		},
 		/** Leaves nothing behind on this machine; what is on the servers is theirs. */
 		async tidy(): Promise<void> {
-			for (const { child } of workers) child.kill('SIGCONT');
 			await deployment.tidy();
 			await load.end();
 		},

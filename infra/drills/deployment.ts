@@ -1,32 +1,25 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { AloneName } from '../alone/alone.ts';
+import { type Doors, openDoors } from '../doors.ts';
 import { freePort } from '../free-port.ts';
-import { type Doors, openDoors, until } from '../instance.ts';
-
-const ROOT = resolve(import.meta.dirname, '../..');
-const READY_MS = 120_000;
+import { type Spawned, spawnProduct } from '../spawn-product.ts';
+import { startBalancer } from './balancer.ts';
 
 /** A process of the product that was started alone. */
-export interface Part {
+export interface Part extends Spawned {
 	name: AloneName;
-	child: ChildProcess;
-	output(): string;
-	exited: Promise<number | null>;
+	/** Which of several of its name: each has its own ports and data directory, a restart the same again. */
+	seat: number;
 }
 
-/** The product as processes of their own, on the servers that `env` names. */
+/** The product as processes of their own, on the servers that `env` names. The doors of control planes and ingestions are reached through a balancer. */
 export interface Deployment extends Doors {
-	/** Directory of the deployment's keys.json. */
+	/** Directory of the deployment's keys.json, and of what the processes of seat 0 keep. */
 	keysDir: string;
-	/** Starts one more process and waits until it is ready. */
-	start(name: AloneName): Promise<Part>;
-	/** SIGTERM, and the exit code. */
-	stop(part: Part): Promise<number | null>;
-	/** kill -9. */
-	kill(part: Part): Promise<void>;
+	/** Starts a process and waits until it is ready. */
+	start(name: AloneName, seat?: number): Promise<Part>;
 	/** Kills what still runs and removes what is on the disk. */
 	tidy(): Promise<void>;
 }
@@ -34,53 +27,46 @@ export interface Deployment extends Doors {
 /** @param env LOG_URL, DATABASE_URL and whatever else differs from the defaults. */
 export async function openDeployment(env: Record<string, string>): Promise<Deployment> {
 	const directory = mkdtempSync(join(tmpdir(), 'surgecast-deployment-'));
-	const ports = { edge: await freePort(), control: await freePort(), ingest: await freePort() };
-	const url = (port: number) => `http://127.0.0.1:${port}`;
+	const edgePort = await freePort();
+	const balancers = { 'control-plane': await startBalancer(), ingestion: await startBalancer() };
+	const doorPorts = new Map<string, Promise<number>>();
+	/** The port of a seat's door, which the balancer of its kind knows. */
+	function doorPort(name: keyof typeof balancers, seat: number): Promise<number> {
+		const key = `${name} ${seat}`;
+		const port = doorPorts.get(key) ?? freePort();
+		doorPorts.set(key, port);
+		return port;
+	}
 	const running = new Set<Part>();
+	const urls = { edge: `http://127.0.0.1:${edgePort}`, control: balancers['control-plane'].url, ingest: balancers.ingestion.url };
 	return {
-		...openDoors({ edge: url(ports.edge), control: url(ports.control), ingest: url(ports.ingest) }, directory),
+		...openDoors(urls, directory),
 		keysDir: directory,
-		async start(name) {
-			const child = spawn(process.execPath, [join(ROOT, 'infra/start.ts'), '--only', name], {
-				cwd: ROOT,
-				env: {
-					...process.env,
-					SURGECAST_DATA_DIR: directory,
-					HOST: '127.0.0.1',
-					EDGE_PORT: String(ports.edge),
-					CONTROL_PLANE_PORT: String(ports.control),
-					INGEST_PORT: String(ports.ingest),
-					...env,
-				},
-				stdio: ['ignore', 'pipe', 'pipe'],
+		async start(name, seat = 0) {
+			const ports = { control: await doorPort('control-plane', seat), ingest: await doorPort('ingestion', seat) };
+			const spawned = spawnProduct(['--only', name], {
+				SURGECAST_DATA_DIR: seat === 0 ? directory : join(directory, `seat-${seat}`),
+				KEYS_DIR: directory,
+				EDGE_PORT: String(edgePort),
+				CONTROL_PLANE_PORT: String(ports.control),
+				INGEST_PORT: String(ports.ingest),
+				INGEST_URL: urls.ingest,
+				...env,
 			});
-			let output = '';
-			for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output = (output + chunk).slice(-100_000)));
-			const exited = new Promise<number | null>((done) => child.once('exit', (code) => done(code)));
-			const part: Part = { name, child, output: () => output, exited };
+			const part: Part = { ...spawned, name, seat };
 			running.add(part);
-			const readyOrEnded = async () => (child.exitCode ?? child.signalCode) !== null || output.includes('\nready in ');
-			await until(`ready of ${name}`, readyOrEnded, { within: READY_MS, every: 50 });
-			const ended = child.exitCode ?? child.signalCode;
-			if (ended !== null) throw new Error(`${name} ended with ${ended} before it was ready\n${output}`);
+			void spawned.exited.then(() => running.delete(part));
+			await part.ready();
+			if (name === 'control-plane') balancers[name].add(ports.control);
+			if (name === 'ingestion') balancers[name].add(ports.ingest);
 			return part;
 		},
-		async stop(part) {
-			part.child.kill('SIGTERM');
-			const code = await part.exited;
-			running.delete(part);
-			return code;
-		},
-		async kill(part) {
-			part.child.kill('SIGKILL');
-			await part.exited;
-			running.delete(part);
-		},
 		async tidy() {
-			for (const { child, exited } of running) {
-				child.kill('SIGKILL');
-				await exited;
+			for (const part of [...running]) {
+				part.child.kill('SIGCONT'); // one that is frozen
+				await part.kill();
 			}
+			for (const balancer of Object.values(balancers)) await balancer.close();
 			rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
 		},
 	};

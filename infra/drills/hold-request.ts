@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import type { Role } from '#schemas/role.ts';
-import type { Doors } from '../instance.ts';
+import type { Doors } from '../doors.ts';
 
 /** Sends a request but for the last byte of its body, so that it is in flight until `finish`. Resolves when the door has the rest. */
 export async function holdRequest(

@@ -1,5 +1,5 @@
 import { limits } from '#schemas/limits.ts';
-import type { Answered, Doors } from '../instance.ts';
+import type { Answered, Doors } from '../doors.ts';
 import { sampleRuleSets } from '../sample/rule-sets.ts';
 import type { Attempt, Ledger, SentEvent } from './ledger.ts';
 

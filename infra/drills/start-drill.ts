@@ -2,9 +2,10 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { random } from '../city/random.ts';
-import { startInstance, until } from '../instance.ts';
+import { startInstance } from '../instance.ts';
 import { processTree, runs } from '../processes.ts';
 import { sampleRegions } from '../sample/regions.ts';
+import { until } from '../until.ts';
 import { drillLimits } from './drill.ts';
 
 /**

@@ -3,7 +3,7 @@ import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient } from 'redis';
 import { freePort } from '../free-port.ts';
-import { until } from '../instance.ts';
+import { until } from '../until.ts';
 import type { Service } from './service.ts';
 
 /** A Redis that keeps nothing on disk, and can be started again on the same port. */

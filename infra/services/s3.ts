@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, r
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../free-port.ts';
-import { until } from '../instance.ts';
+import { until } from '../until.ts';
 import type { Service } from './service.ts';
 
 const VERSION = 'v1.8.0';

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { until } from '../../instance.ts';
+import { until } from '../../until.ts';
 
 export const KAFKA_VERSION = '4.4.0';
 const START_MS = 120_000;
