@@ -112,6 +112,7 @@ export const limits = {
 	kafka_read_wait_ms: 3 * SECOND_MS, // a reader waits this long for records that the broker says it has
 	kafka_session_ms: 6 * SECOND_MS, // a member that is silent so long has lost its partitions; the least that brokers allow
 	kafka_heartbeat_ms: SECOND_MS,
+	kafka_leaders_wait_ms: 10 * SECOND_MS, // a start waits so long for leaders of topics that were just made
 	kafka_ends_tries: 5,
 	kafka_ends_retry_ms: 100,
 	kafka_rebuild_ms: 500, // a consumer that ended for good is built anew after this time

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Event } from '#schemas/event.ts';
 import { featureIndex } from '#schemas/feature.ts';
 import type { FeatureCheckpoints } from '#schemas/feature-checkpoints.ts';
@@ -57,27 +57,49 @@ afterEach(async () => {
 });
 
 describe('start()', () => {
-	test('tells the edge of every event within a second, and of a held one when its time comes', async () => {
+	test('tells the edge of every event, and of a held one when its time comes', async () => {
 		const { edge, worker, book, bookings } = river();
 		const only = await worker();
 		only.start();
 		for (let n = 1; n <= 5; n++) {
 			const at = await book('r-0');
-			await until(`booking ${n}`, () => bookings('r-0') === n, 1000);
+			await until(`booking ${n}`, () => bookings('r-0') === n);
 			expect(edge.rows.get('r-0')!.as_of).toBeGreaterThan(at);
 		}
 		const due = Date.now() + 700;
 		await book('r-1', { timestamp: due });
-		await until('the held booking', () => bookings('r-1') === 1, 2000);
-		expect(Date.now() - due).toBeLessThan(900);
+		await until('the held booking', () => bookings('r-1') === 1);
 		expect(edge.rows.get('r-1')!.as_of).toBeGreaterThan(due);
 		expect(only.trouble()).toBeNull();
+	});
+
+	test('a partition that cannot be taken over yet holds up neither the start nor the others, is told, and is taken over later (F8)', async () => {
+		const { log, troubles, worker, book, bookings } = river();
+		const [late, fine] = [ofPartition(1), ofPartition(0)];
+		let away = true;
+		const electing: EventLog = {
+			...log,
+			async start(topic, number) {
+				if (away && number === 1) throw new LogUnavailable('no leader yet');
+				return log.start(topic, number);
+			},
+		};
+		const only = await worker({ log: electing });
+		only.start();
+		await book(late);
+		await book(fine);
+		await until('the partition that is there', () => bookings(fine) === 1);
+		expect(only.partitions()).toEqual([0]);
+		expect(only.behind()).toMatchObject([{ what: 'features of partitions to be taken over', cause: 'Not every partition can be taken over: no leader yet' }]);
+		away = false;
+		await until('the other', () => bookings(late) === 1);
+		expect([only.partitions(), only.trouble()]).toEqual([[0, 1], null]);
+		expect(troubles).toEqual(['Not every partition can be taken over: no leader yet']);
 	});
 
 	test('hears of an append that comes while it looks', async () => {
 		const { log, worker, book, bookings } = river();
 		const region = ofPartition(0);
-		let appended_at = 0;
 		let armed = false;
 		const busy: EventLog = {
 			...log,
@@ -85,7 +107,6 @@ describe('start()', () => {
 				if (armed && number === 1) {
 					armed = false; // partition 0 was looked at already in this round
 					await book(region);
-					appended_at = Date.now();
 				}
 				return log.read(topic, number, options);
 			},
@@ -93,9 +114,24 @@ describe('start()', () => {
 		const only = await worker({ log: busy });
 		only.start();
 		await until('the first confirmation', () => only.counts.pushes >= 2 && only.trouble() === null);
-		armed = true;
-		await until('the booking', () => bookings(region) === 1, 5000);
-		expect(Date.now() - appended_at).toBeLessThan(600);
+		vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] });
+		try {
+			/** Timers jump; what is under way gets its turns in between. */
+			const pass = async (ms: number) => {
+				for (let at = 0; at < ms; at += 10) {
+					await vi.advanceTimersByTimeAsync(10);
+					await new Promise((resolve) => setImmediate(resolve));
+				}
+			};
+			await pass(limits.fold_sleep_ms); // whatever it sleeps now
+			armed = true;
+			await book(ofPartition(1));
+			// Less than it sleeps without news: it must have heard.
+			await pass(limits.fold_sleep_ms / 2);
+			expect([armed, bookings(region)]).toEqual([false, 1]);
+		} finally {
+			vi.useRealTimers();
+		}
 	});
 
 	test.each(['down', 'error', 'drop'] as const)('a push that ends in "%s" is made good', async (fate) => {

@@ -1,3 +1,4 @@
+import { UnavailableError } from '#control-plane/unavailable-error.ts';
 import { type Behind, behind, type Failing, failing } from '#schemas/behind.ts';
 import { type FeatureCheckpoints, Fenced } from '#schemas/feature-checkpoints.ts';
 import type { Frame } from '#schemas/internal.ts';
@@ -76,6 +77,8 @@ export async function openFeatureWorker(options: {
 	let owned: Owned[] = [];
 	/** Members came or went: what is owned may be other partitions by now. */
 	let reassigned = false;
+	/** Why some that are owned are not taken over yet. */
+	let untaken: Failing | undefined;
 	let stopping = false;
 	let running: Promise<void> | undefined;
 	/** Something happened since the loop last looked. */
@@ -91,12 +94,17 @@ export async function openFeatureWorker(options: {
 		reassigned = true;
 		stir();
 	});
-	await own();
+	await own().catch((error) => {
+		// What others have only just made, a leader that changes: the loop tries again.
+		if (!(error instanceof LogUnavailable || error instanceof UnavailableError)) throw error;
+		noteUntaken(error);
+	});
 
 	/**
 	 * Takes over the partitions that are owned now and lets go of the others, whose next owner goes on from the last checkpoint; of what was pushed since, the
 	 * Shards refuse what comes twice by its epoch. One that another owned meanwhile (this worker was frozen past its session) and that is ours again is taken over
-	 * anew: the store is ahead of what is remembered here.
+	 * anew: the store is ahead of what is remembered here. One that cannot be taken over does not hold up the others.
+	 * @throws the first failure, after all of them were tried.
 	 */
 	async function own(): Promise<void> {
 		reassigned = false;
@@ -105,12 +113,26 @@ export async function openFeatureWorker(options: {
 		const kept = owned.filter((_, index) => ours[index]);
 		await Promise.all(owned.map((owner) => (kept.includes(owner) ? undefined : owner.pushing)));
 		const missing = numbers.filter((number) => !kept.some(({ partition }) => partition.number === number));
+		let failed: { error: unknown } | undefined;
 		for (const number of missing) {
-			const partition = await openPartitionWorker(number, { ...options, log: source, counts });
-			const at = { pushed_at: 0, whole_at: 0, saved_at: Date.now(), look_at: 0 };
-			kept.push({ partition, ...at, whole_next: true, pushing: undefined, stopped: false, trouble: {} });
+			try {
+				const partition = await openPartitionWorker(number, { ...options, log: source, counts });
+				const at = { pushed_at: 0, whole_at: 0, saved_at: Date.now(), look_at: 0 };
+				kept.push({ partition, ...at, whole_next: true, pushing: undefined, stopped: false, trouble: {} });
+			} catch (error) {
+				failed ??= { error };
+			}
 		}
 		owned = kept.sort((a, b) => a.partition.number - b.partition.number);
+		if (failed) throw failed.error;
+		untaken = undefined;
+	}
+
+	function noteUntaken(error: unknown): void {
+		const text = `Not every partition can be taken over: ${causeOf(error)}`;
+		if (text !== untaken?.cause) onTrouble(text); // said once, not at every retry
+		untaken = failing(untaken, { cause: text, now: Date.now() });
+		reassigned = true;
 	}
 
 	/** The same while it runs: what it needs may be away. */
@@ -118,8 +140,7 @@ export async function openFeatureWorker(options: {
 		try {
 			await own();
 		} catch (error) {
-			onTrouble(`The partitions cannot be taken over: ${causeOf(error)}`);
-			reassigned = true;
+			noteUntaken(error);
 			await new Promise((resolve) => setTimeout(resolve, limits.fold_retry_ms));
 		}
 	}
@@ -257,7 +278,8 @@ export async function openFeatureWorker(options: {
 		}
 	}
 
-	const trouble = (): string | null => owned.flatMap(({ trouble: { fold, push, save } }) => (fold ?? push ?? save)?.cause ?? []).at(0) ?? null;
+	const trouble = (): string | null =>
+		untaken?.cause ?? owned.flatMap(({ trouble: { fold, push, save } }) => (fold ?? push ?? save)?.cause ?? []).at(0) ?? null;
 
 	/** How a partition stands: its failures, or that it lags without one. */
 	function partitionBehind({ partition, trouble: { fold, push, save } }: Owned): Behind[] {
@@ -273,12 +295,13 @@ export async function openFeatureWorker(options: {
 		as_of: () => (owned.length === 0 ? clock.now() : Math.min(...owned.map(({ partition }) => partition.as_of))),
 		final_minute: () => (owned.length === 0 ? clock.now() : Math.min(...owned.map(({ partition }) => partition.final_minute))),
 		trouble,
-		behind: () => owned.flatMap(partitionBehind),
+		behind: () => [...(untaken ? [behind('features of partitions to be taken over', untaken, Date.now())] : []), ...owned.flatMap(partitionBehind)],
 		start() {
 			running ??= loop();
 		},
 		async step() {
 			const deadline = Date.now() + limits.fold_step_ms;
+			if (reassigned) await own();
 			// Side by side, so that their finals share an append.
 			await Promise.all(
 				owned.map(async ({ partition }) => {

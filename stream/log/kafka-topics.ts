@@ -1,10 +1,24 @@
-import type { Admin } from 'kafkajs';
+import type { Admin, ITopicMetadata } from 'kafkajs';
 import { limits } from '#schemas/limits.ts';
 import { keyedTopics, retentionMs, type Topic, topics } from '#schemas/topic.ts';
 import { PartitionsDiffer } from './partitions-differ.ts';
 
 /** Partitions that a topic must have. */
 export const partitionsOf = (topic: Topic, keyed: number): number => ((keyedTopics as readonly Topic[]).includes(topic) ? keyed : 1);
+
+/**
+ * The topics as the cluster has them. Those that another process has made a moment ago may still be without leaders, whose ends nobody tells: it waits for them,
+ * but not for ever, since a leader may also be dead.
+ */
+async function foundTopics(admin: Admin): Promise<ITopicMetadata[]> {
+	const deadline = Date.now() + limits.kafka_leaders_wait_ms;
+	for (;;) {
+		const { topics: found } = await admin.fetchTopicMetadata({ topics: [...topics] });
+		const led = found.every(({ partitions }) => partitions.every(({ leader, partitionErrorCode }) => leader >= 0 && partitionErrorCode === 0));
+		if (led || Date.now() > deadline) return found;
+		await new Promise((resolve) => setTimeout(resolve, limits.kafka_ends_retry_ms));
+	}
+}
 
 /**
  * Topics as code: makes those that are missing and checks the others. Records are stamped by the broker, so that retention counts from when they were
@@ -30,7 +44,7 @@ export async function prepareTopics(admin: Admin, { partitions, replication }: {
 				],
 			})),
 		});
-	const { topics: found } = await admin.fetchTopicMetadata({ topics: [...topics] });
+	const found = await foundTopics(admin);
 	for (const { name, partitions: own } of found) {
 		const wanted = partitionsOf(name as Topic, partitions);
 		if (own.length !== wanted)
