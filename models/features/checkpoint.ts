@@ -3,8 +3,9 @@ import { ByteReader } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 import type { Announcement } from './city-events.ts';
 import { fold } from './fold.ts';
+import { eachHeld, holdUser } from './held.ts';
 import type { Dated } from './history.ts';
-import { KINDS, movePanes, type Panes } from './panes.ts';
+import { KINDS, type Kind, movePanes, type Panes } from './panes.ts';
 import { addToQuarter, moveQuarters, QUARTERS_A_DAY, sumQuarters } from './quarters.ts';
 import type { Reading } from './readings.ts';
 import { addSupply, advanceSupply, type SupplyEntry, stand } from './supply.ts';
@@ -148,37 +149,29 @@ function readSupply(reader: ByteReader, { supply, as_of }: RegionWindow): void {
 	advanceSupply(supply, as_of);
 }
 
-const userTypes = ['booking', 'search', 'cancel'] as const;
-
 /** A held event: user events as type and time only, which is all that counts of them; the others as JSON, there are few. */
-function writeHeld(window: RegionWindow): void {
-	const held = [...window.held.values()].flat();
-	writer.number(held.length);
-	for (const event of held) {
-		const type = (userTypes as readonly string[]).indexOf(event.event_type) + 1;
-		writer.number(type);
-		if (type > 0) writer.number(event.timestamp);
-		else writer.string(JSON.stringify(event));
-	}
+function writeHeld({ held }: RegionWindow): void {
+	let count = 0;
+	const counter = () => void count++;
+	eachHeld(held, { user: counter, other: counter });
+	writer.number(count);
+	eachHeld(held, {
+		user(kind, at) {
+			writer.number(kind + 1);
+			writer.number(at);
+		},
+		other(event) {
+			writer.number(0);
+			writer.string(JSON.stringify(event));
+		},
+	});
 }
 
 function readHeld(reader: ByteReader, window: RegionWindow): void {
 	for (let left = reader.number(); left > 0; left--) {
 		const type = reader.number();
-		const event: Event =
-			type === 0
-				? (JSON.parse(reader.string()) as Event)
-				: {
-						event_type: userTypes[type - 1]!,
-						event_id: '',
-						region_id: '',
-						timestamp: reader.number(),
-						ingested_at: 0,
-						user_hash: null,
-						product_type: null,
-						metadata: null,
-					};
-		fold(window, event);
+		if (type === 0) fold(window, JSON.parse(reader.string()) as Event);
+		else holdUser(window.held, (type - 1) as Kind, reader.number());
 	}
 }
 

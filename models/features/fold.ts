@@ -1,8 +1,9 @@
-import type { Event, EventType } from '#schemas/event.ts';
+import type { Event } from '#schemas/event.ts';
 import { limits } from '#schemas/limits.ts';
 import { announce, settleAnnouncements } from './city-events.ts';
+import { holdOther, holdUser, kindOf, release } from './held.ts';
 import { insert } from './history.ts';
-import { addToPanes, BOOKING, CANCEL, type Kind, movePanes, SEARCH } from './panes.ts';
+import { addToPanes, BOOKING, type Kind, movePanes } from './panes.ts';
 import { addToQuarter, moveQuarters, QUARTER_MS } from './quarters.ts';
 import { settleReadings } from './readings.ts';
 import { addSupply, advanceSupply, settleSupply, supplyEntry } from './supply.ts';
@@ -11,7 +12,6 @@ import type { RegionWindow } from './window.ts';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
-const HELD_MS = 10_000;
 /** The usuals of now stand on quarters older than this. Nothing in time is, but a history may be loaded at once. */
 const SETTLED_MS = 6 * DAY_MS;
 
@@ -21,25 +21,17 @@ const SETTLED_MS = 6 * DAY_MS;
  * the same.
  */
 export function fold(window: RegionWindow, event: Event): void {
-	if (event.timestamp < window.as_of) count(window, event);
-	else hold(window, event);
-}
-
-function hold(window: RegionWindow, event: Event): void {
-	const pane = Math.floor(event.timestamp / HELD_MS);
-	if (pane !== window.heldPane) {
-		let list = window.held.get(pane);
-		if (list === undefined) {
-			list = [];
-			window.held.set(pane, list);
-		}
-		window.heldPane = pane;
-		window.heldList = list;
-	}
-	window.heldList.push(event);
+	const { timestamp } = event;
+	const kind = kindOf(event);
+	if (timestamp >= window.as_of) {
+		if (kind === undefined) holdOther(window.held, event);
+		else holdUser(window.held, kind, timestamp);
+	} else if (kind === undefined) count(window, event);
+	else countUser(window, kind, timestamp);
 }
 
 function countUser(window: RegionWindow, kind: Kind, at: number): void {
+	if (at < window.first_any) window.first_any = at;
 	addToPanes(window.seconds, kind, at);
 	addToPanes(window.tens, kind, at);
 	if (at < window.first_user) window.first_user = at;
@@ -53,18 +45,12 @@ function countUser(window: RegionWindow, kind: Kind, at: number): void {
 	}
 }
 
-const kinds: Partial<Record<EventType, Kind>> = { booking: BOOKING, search: SEARCH, cancel: CANCEL };
-
+/** An event that is no user's. */
 function count(window: RegionWindow, event: Event): void {
 	const at = event.timestamp;
 	if (at < window.first_any) window.first_any = at;
 	const id = event.event_id;
 	switch (event.event_type) {
-		case 'booking':
-		case 'search':
-		case 'cancel':
-			countUser(window, kinds[event.event_type]!, at);
-			return;
 		case 'driver_status':
 		case 'supply_snapshot':
 			addSupply(window.supply, supplyEntry(event));
@@ -81,22 +67,6 @@ function count(window: RegionWindow, event: Event): void {
 	}
 }
 
-/** Counts the held events that as_of has passed. */
-function release(window: RegionWindow): void {
-	for (const [pane, list] of window.held) {
-		if (pane * HELD_MS >= window.as_of) continue;
-		let kept = 0;
-		for (const event of list) {
-			if (event.timestamp < window.as_of) count(window, event);
-			else list[kept++] = event;
-		}
-		list.length = kept;
-		if (kept > 0) continue;
-		window.held.delete(pane);
-		if (window.heldPane === pane) window.heldPane = -1;
-	}
-}
-
 /** Moves as_of forward, milliseconds since 1970. It never goes back: an earlier instant changes nothing. */
 export function advance(window: RegionWindow, as_of: number): void {
 	if (as_of <= window.as_of) return;
@@ -104,7 +74,7 @@ export function advance(window: RegionWindow, as_of: number): void {
 	movePanes(window.seconds, as_of);
 	movePanes(window.tens, as_of);
 	moveQuarters(window.quarters, as_of);
-	if (window.held.size > 0) release(window);
+	release(window.held, as_of, { user: (kind, at) => countUser(window, kind, at), other: (event) => count(window, event) });
 	advanceSupply(window.supply, as_of);
 	// A minute beyond what may be asked for, so that the horizon is a whole minute.
 	const horizon = Math.floor((as_of - window.lateness_ms - limits.final_back_ms_max) / MINUTE_MS) * MINUTE_MS - MINUTE_MS;

@@ -1,6 +1,6 @@
-import type { Event } from '#schemas/event.ts';
 import { limits } from '#schemas/limits.ts';
 import type { Announcement } from './city-events.ts';
+import { emptyHeld, type Held } from './held.ts';
 import { emptyPanes, type Panes } from './panes.ts';
 import { emptyQuarters, type Quarters } from './quarters.ts';
 import type { Reading } from './readings.ts';
@@ -40,10 +40,7 @@ export interface RegionWindow {
 	readonly city: Announcement[];
 	/** The histories are settled up to here. */
 	horizon: number;
-	/** Events from as_of on, by 10-second pane, until as_of passes them. */
-	readonly held: Map<number, Event[]>;
-	heldPane: number;
-	heldList: Event[];
+	readonly held: Held;
 	usual: UsualCache | null;
 }
 
@@ -65,9 +62,7 @@ export function emptyWindow({ lateness_ms }: { lateness_ms: number }): RegionWin
 		traffic: [],
 		city: [],
 		horizon: 0,
-		held: new Map(),
-		heldPane: -1,
-		heldList: [],
+		held: emptyHeld(),
 		usual: null,
 	};
 }

@@ -1,5 +1,6 @@
 import { busyDrivers, features } from '#models/features/features.ts';
 import { advance } from '#models/features/fold.ts';
+import { firstHeld } from '#models/features/held.ts';
 import { usualWeek } from '#models/features/usual-week.ts';
 import { hasEvents } from '#models/features/window.ts';
 import type { Frame, FrameAnswer } from '#schemas/internal.ts';
@@ -52,8 +53,7 @@ export function frameMaker(
 		if (!region) return undefined;
 		const { window } = held;
 		advance(window, as_of);
-		let due = Number.POSITIVE_INFINITY;
-		for (const events of window.held.values()) for (const event of events) due = Math.min(due, event.timestamp);
+		const due = firstHeld(window.held);
 		if (due < Number.POSITIVE_INFINITY) waiting.set(id, due);
 		if (!hasEvents(window)) return undefined;
 		const made: Frame['regions'][number] = { region_id: id, values: features(window, region, as_of), busy_drivers: busyDrivers(window, as_of) };
