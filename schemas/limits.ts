@@ -105,9 +105,10 @@ export const limits = {
 	// Kafka
 	kafka_record_bytes_max: 4 * MIB, // what a topic takes; the feature worker sets aside what is larger than log_record_bytes_max
 	kafka_send_bytes_max: 900 * KIB, // one request's records of a partition: brokers refuse a batch over 1 MiB by default
-	kafka_fetch_bytes_max: 256 * KIB, // of a partition at once
-	kafka_buffer_records_max: 20_000, // read ahead of a partition's reader; then the partition is paused
+	kafka_fetch_bytes_max: 128 * KIB, // of a partition at once
+	kafka_buffer_records_max: 2000, // read ahead of a partition's reader, and one fetch beyond it
 	kafka_buffer_bytes_max: 8 * MIB,
+	kafka_room_wait_ms: 250, // a full buffer holds the client up so long for its reader; then the partition is paused
 	kafka_poll_ms: 250, // the broker answers an empty fetch after this time; a seek or a pause takes hold with the next one
 	kafka_read_wait_ms: 3 * SECOND_MS, // a reader waits this long for records that the broker says it has
 	kafka_session_ms: 6 * SECOND_MS, // a member that is silent so long has lost its partitions; the least that brokers allow

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { limits } from '#schemas/limits.ts';
 import { retentionMs, type Topic } from '#schemas/topic.ts';
 import { type Appended, type EventLog, LogUnavailable, PositionLost, type StoredRecord } from './event-log.ts';
 import { NotOwner } from './member.ts';
@@ -44,7 +45,7 @@ export function eventLogContract(name: string, make: () => LogPlace): void {
 			await log.close();
 			log = await place.open();
 		};
-		const read = (offset: number, limits: Partial<typeof ALL> = {}) => log.read('user-events', 0, { ...ALL, ...limits, offset });
+		const read = (offset: number, most: Partial<typeof ALL> = {}) => log.read('user-events', 0, { ...ALL, ...most, offset });
 
 		test('append() keeps the order of a partition and gives growing offsets', async () => {
 			await log.append([record('a'), record('b')]);
@@ -156,6 +157,25 @@ export function eventLogContract(name: string, make: () => LogPlace): void {
 			await log.append([record('d')]);
 			expect(texts(await member.read('user-events', 0, { ...ALL, offset: 2 }))).toEqual(['d']);
 			await expect(member.read('user-events', 0, { ...ALL, offset: 9 })).rejects.toThrow(PositionLost);
+			await member.leave();
+		});
+
+		test('read() of a partition is held up by no other, however much of that waits unread; nothing is lost, and all is in order', async () => {
+			const count = 3 * limits.kafka_buffer_records_max;
+			const partitions = [0, 1, 2];
+			for (const partition of partitions) await log.append(Array.from({ length: count }, (_, n) => record(`${partition}-${n}`, { partition })));
+			const member = await log.join('g', ['user-events']);
+			const found = partitions.map((): string[] => []);
+			const go = async (partition: number, records_max: number): Promise<void> =>
+				void found[partition]!.push(...texts(await member.read('user-events', partition, { ...ALL, records_max, offset: found[partition]!.length })));
+			await go(0, 1); // from here on it is read ahead
+			while (found[1]!.length < count) await go(1, 500);
+			await Promise.all(
+				[0, 2].map(async (partition) => {
+					while (found[partition]!.length < count) await go(partition, 700);
+				}),
+			);
+			for (const partition of partitions) expect(found[partition]).toEqual(Array.from({ length: count }, (_, n) => `${partition}-${n}`));
 			await member.leave();
 		});
 

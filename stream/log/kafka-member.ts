@@ -23,11 +23,15 @@ interface Lane {
 	/** Why nothing will come: what is wanted is no longer there. */
 	lost: string | undefined;
 	wake: (() => void) | undefined;
+	/** Ends the wait for room in the buffer: whether there is some. */
+	roomy: ((room: boolean) => void) | undefined;
 }
 
+const isFull = ({ buffer, at, bytes }: Lane): boolean => buffer.length - at >= limits.kafka_buffer_records_max || bytes >= limits.kafka_buffer_bytes_max;
+
 /**
- * A member of a Kafka consumer group, read by pulling: batches that come are kept, a little ahead of the reader, in a bounded buffer a partition; a partition
- * whose buffer is full is paused. Offsets are checked one by one, so neither a batch from before a seek nor a jump of the client is ever taken for what was
+ * A member of a Kafka consumer group, read by pulling: batches that come are kept, a little ahead of the reader, in a bounded buffer a partition; one that is
+ * full holds the client up while its reader is at work, else it is paused. Offsets are checked one by one, so neither a batch from before a seek nor a jump of the client is ever taken for what was
  * asked. A session that expired unseen is harmless here: nothing is committed by the group that is not fenced elsewhere or stored once by its id.
  */
 export async function joinKafka(options: {
@@ -52,6 +56,7 @@ export async function joinKafka(options: {
 		lane.buffer = [];
 		lane.at = 0;
 		lane.bytes = 0;
+		lane.roomy?.(true);
 	}
 	function resume(lane: Lane): void {
 		if (!lane.paused) return;
@@ -75,13 +80,14 @@ export async function joinKafka(options: {
 				// The client begins again where the group last committed: what was read on from here is what is wanted.
 				if (lane?.next !== undefined) seek(lane);
 				if (lane) continue;
-				lanes.set(key, { topic, partition, buffer: [], at: 0, bytes: 0, next: undefined, paused: false, lost: undefined, wake: undefined });
+				lanes.set(key, { topic, partition, buffer: [], at: 0, bytes: 0, next: undefined, paused: false, lost: undefined, wake: undefined, roomy: undefined });
 				consumer.resume([{ topic, partitions: [partition] }]); // the client remembers a pause of when it was owned before
 			}
 		for (const [key, lane] of lanes)
 			if (!owned.includes(lane.partition)) {
 				lanes.delete(key);
 				lane.wake?.();
+				lane.roomy?.(true);
 			}
 		for (const listener of listeners) listener();
 	}
@@ -113,9 +119,21 @@ export async function joinKafka(options: {
 			lane.bytes += value?.length ?? 0;
 			lane.next = offset + 1;
 		}
-		if (lane.buffer.length - lane.at >= limits.kafka_buffer_records_max || lane.bytes >= limits.kafka_buffer_bytes_max) pause(lane);
 		lane.wake?.();
 		onArrival();
+		// The client asks for more when this returns. A reader at work makes room before a pause and its end would be heard; one that does not come leaves the
+		// client to the others.
+		if (isFull(lane) && !(await room(lane)) && isFull(lane)) pause(lane);
+	}
+	function room(lane: Lane): Promise<boolean> {
+		return new Promise((resolve) => {
+			const timer = setTimeout(() => lane.roomy?.(false), limits.kafka_room_wait_ms);
+			lane.roomy = (found) => {
+				clearTimeout(timer);
+				lane.roomy = undefined;
+				resolve(found);
+			};
+		});
 	}
 
 	/** Records are missing before those that came: read before a seek took hold, or gone. */
@@ -181,6 +199,8 @@ export async function joinKafka(options: {
 		return lane;
 	}
 	function arrival(lane: Lane): Promise<boolean> {
+		// What it waits for comes with the client's next question: no other partition may hold that up.
+		for (const other of lanes.values()) other.roomy?.(false);
 		return new Promise((resolve) => {
 			const timer = setTimeout(() => resolve(false), limits.kafka_read_wait_ms);
 			lane.wake = () => {
@@ -206,7 +226,10 @@ export async function joinKafka(options: {
 			lane.buffer = lane.buffer.slice(lane.at);
 			lane.at = 0;
 		}
-		if (lane.buffer.length - lane.at < limits.kafka_buffer_records_max / 2 && lane.bytes < limits.kafka_buffer_bytes_max / 2) resume(lane);
+		if (lane.buffer.length - lane.at < limits.kafka_buffer_records_max / 2 && lane.bytes < limits.kafka_buffer_bytes_max / 2) {
+			lane.roomy?.(true);
+			resume(lane);
+		}
 		return taken;
 	}
 
@@ -261,7 +284,10 @@ export async function joinKafka(options: {
 		},
 		async leave() {
 			leaving = true;
-			for (const lane of lanes.values()) lane.wake?.();
+			for (const lane of lanes.values()) {
+				lane.wake?.();
+				lane.roomy?.(true);
+			}
 			await consumer.disconnect().catch((error) => onTrouble(`The consumer of ${group} did not end well: ${(error as Error).message}`));
 		},
 	};
