@@ -9,6 +9,7 @@ import { kafkaClient } from '#stream/log/kafka-client.ts';
 import { openKafkaLog } from '#stream/log/kafka-log.ts';
 import { PartitionsDiffer } from '#stream/log/partitions-differ.ts';
 import { type KafkaBroker, startKafka } from './services/kafka.ts';
+import { skipLost } from './skip-lost/skip-lost.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'surgecast-kafka-'));
 let broker: KafkaBroker;
@@ -88,6 +89,19 @@ test('read() throws PositionLost when the broker has forgotten what is wanted, a
 	expect((await late.read('user-events', 0, { ...ALL, offset: end - 10 }))[0]?.offset).toBe(end - 10);
 	expect(await late.position('user-events', 0)).toBe(end - 10);
 	await other.close();
+
+	// A sink that stood there stops at it, too; a human lets it go on, and not while its processes run.
+	const sink = await log.join('history-to-clickhouse', ['user-events']);
+	await sink.commit('user-events', 0, 3);
+	await expect(sink.read('user-events', 0, { ...ALL, offset: 3 })).rejects.toThrow(PositionLost);
+	const second = await open();
+	const others = skipLost(second, 'history-to-clickhouse', { move: true });
+	await expect(others).rejects.toThrow('other processes of it run');
+	await sink.leave();
+	const lost = [{ topic: 'user-events', partition: 0, position: 3, start: end - 10, end }];
+	expect(await skipLost(second, 'history-to-clickhouse', { move: true })).toEqual(lost);
+	expect(await skipLost(second, 'history-to-clickhouse', { move: false })).toEqual([]);
+	await second.close();
 });
 
 test('openKafkaLog() refuses topics of another number of partitions, naming both', async () => {

@@ -61,12 +61,14 @@ export async function openDance(options: { seed: number; kafka: string; database
 
 	const several = (name: AloneName, length: number) => Array.from({ length }, (_, seat) => deployment.start(name, seat));
 	// All at once, in any order: one of the control planes makes the tables, the others wait for them.
-	const [edge, ...others] = await Promise.all([
+	const parts = await Promise.all([
 		deployment.start('edge'),
 		...(['control-plane', 'ingestion', 'sinks'] as const).flatMap((name) => several(name, TWINS)),
 		...several('feature-worker', WORKERS),
-	]);
-	const parts = [edge, ...others];
+	]).catch(async (error) => {
+		await deployment.tidy();
+		throw error;
+	});
 	const workers = () => parts.filter(({ name }) => name === 'feature-worker');
 	/** Another life of a part, in its seat. */
 	async function again(part: Part): Promise<void> {

@@ -9,8 +9,8 @@ kill    kill -9 of the whole product under load, then a start on the same data (
 edge    kill -9 of workerd alone: it comes back by itself (10 rounds)
 stop    SIGTERM under load (10 rounds)
 start   kill -9 during a first start (20 rounds)
-dance   every process alone on the Kafka of LOG_URL and the PostgreSQL of DATABASE_URL, whose topics and tables must be empty: of three feature workers one is
-        stopped, killed or frozen each round (20 rounds), then each process is killed in turn
+dance   every process alone on the Kafka of LOG_URL and the PostgreSQL of DATABASE_URL, whose topics and tables must be empty: of three feature workers, beside
+        two of each other process but the edge, one is stopped, killed or frozen each round (20 rounds), then each process is killed in turn
 Prints its seed and, as its last line, what was compared as JSON. Exit 1 when anything was lost, doubled or too slow.`;
 const ROUNDS = { kill: 100, edge: 10, stop: 10, start: 20, dance: 20 };
 

@@ -3,11 +3,12 @@ import { limits } from '#schemas/limits.ts';
 import { causeOf } from '../cause-of.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { openSink, type Sink, type SinkBatch, type SinkRecord } from '../sinks/sink.ts';
+import { type SinkGroup, sinkGroups } from '../sinks/sink-groups.ts';
 import type { FileStore } from './file-store.ts';
 import { finalsKey } from './finals-key.ts';
 import { FinalsPart } from './finals-part.ts';
 
-const GROUP = 'offline-store';
+const GROUP: SinkGroup = 'offline-store';
 
 export interface OfflineSink extends Sink {
 	/** `finals`: new ones; `repeated`: those that were there; `files`: whole ones written; `refused`: finals that no file can hold, named and skipped. */
@@ -99,7 +100,7 @@ export async function openOfflineSink(options: {
 	const sink = await openSink({
 		log,
 		group: GROUP,
-		topics: ['demand-signals'],
+		topics: sinkGroups[GROUP],
 		kinds: ['signal'],
 		what: 'the offline store',
 		write,

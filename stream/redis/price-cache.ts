@@ -6,10 +6,11 @@ import { limits } from '#schemas/limits.ts';
 import type { Clock } from '../clock.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { openSink, type Sink } from '../sinks/sink.ts';
+import { type SinkGroup, sinkGroups } from '../sinks/sink-groups.ts';
 import { pages } from './pages.ts';
 import type { RedisClient } from './redis-client.ts';
 
-const GROUP = 'prices-to-redis';
+const GROUP: SinkGroup = 'prices-to-redis';
 
 /**
  * Sets each price unless a newer one is there; answers how many it set. KEYS: the prices' keys. ARGV: the latest decided_at that is believed, then for each key
@@ -88,7 +89,7 @@ export async function openPriceCache(options: {
 	const sink = await openSink({
 		...options,
 		group: GROUP,
-		topics: ['pricing-decisions'],
+		topics: sinkGroups[GROUP],
 		kinds: ['decision', 'snapshot'],
 		what: 'the price cache',
 		async write({ records }) {

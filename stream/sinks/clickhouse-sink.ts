@@ -1,15 +1,14 @@
 import type { ClickHousePlace } from '#control-plane/configuration.ts';
 import { limits } from '#schemas/limits.ts';
-import { keyedTopics, sideTopics, type Topic } from '#schemas/topic.ts';
+import type { Topic } from '#schemas/topic.ts';
 import { decode } from '../avro/codec.ts';
 import type { EventLog, StoredRecord } from '../log/event-log.ts';
 import { addRows, type Rows, rowsOf, rowsOfAside } from './clickhouse-rows.ts';
 import { openClickHouseStore } from './clickhouse-store.ts';
 import { openMover } from './mover.ts';
 import type { Sink, SinkBatch } from './sink.ts';
+import { type SinkGroup, sinkGroups } from './sink-groups.ts';
 
-const GROUP = 'history-to-clickhouse';
-const ASIDE_GROUP = 'asides-to-clickhouse';
 const GATHER = { records_max: limits.history_gather_records, ms: limits.history_gather_ms };
 
 export interface ClickHouseSink extends Sink {
@@ -39,12 +38,11 @@ export async function openClickHouseSink(options: {
 		const ranges = batches.map(({ topic, partition, from, to }) => `${topic}/${partition}/${from}-${to}`);
 		await store.put(rows, { token: [log.identity, ...ranges].join(' ') });
 	}
-	const open = (group: string, { topics, what, rowsOf }: { topics: readonly Topic[]; what: string; rowsOf: (record: StoredRecord, topic: Topic) => Rows }) =>
-		openMover({ log, group, topics, what, decode: (record, { topic }) => rowsOf(record, topic), write, gather, onTrouble, retry_ms });
+	const open = (group: SinkGroup, { what, rowsOf }: { what: string; rowsOf: (record: StoredRecord, topic: Topic) => Rows }) =>
+		openMover({ log, group, topics: sinkGroups[group], what, decode: (record, { topic }) => rowsOf(record, topic), write, gather, onTrouble, retry_ms });
 
-	const history = await open(GROUP, { topics: keyedTopics, what: 'the history in ClickHouse', rowsOf: ({ value }) => rowsOf(decode(value)) });
-	const asides = await open(ASIDE_GROUP, {
-		topics: sideTopics,
+	const history = await open('history-to-clickhouse', { what: 'the history in ClickHouse', rowsOf: ({ value }) => rowsOf(decode(value)) });
+	const asides = await open('asides-to-clickhouse', {
 		what: 'the asides in ClickHouse',
 		rowsOf: (record, topic) => rowsOfAside(record, { topic, log: log.identity }),
 	});

@@ -2,8 +2,9 @@ import type { DecisionBatch } from '#schemas/decision.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { IsolateGaps } from './isolate-gaps.ts';
 import { openSink, type Sink } from './sink.ts';
+import { type SinkGroup, sinkGroups } from './sink-groups.ts';
 
-const GROUP = 'decisions-to-postgres';
+const GROUP: SinkGroup = 'decisions-to-postgres';
 
 export interface DecisionSink extends Sink {
 	/** `stored`: decisions; `gaps`: sequence numbers of isolates that never came, known to a sink that has every partition: 0 to those that share them. */
@@ -22,7 +23,7 @@ export async function openDecisionSink(options: {
 	const sink = await openSink({
 		...options,
 		group: GROUP,
-		topics: ['pricing-decisions'],
+		topics: sinkGroups[GROUP],
 		kinds: ['decision', 'snapshot'],
 		what: 'the store of decisions',
 		async write({ records }) {

@@ -3,7 +3,7 @@ import { limits } from '#schemas/limits.ts';
 import { keyedTopics, type Topic } from '#schemas/topic.ts';
 import { Undecodable } from '../avro/codec.ts';
 import { causeOf } from '../cause-of.ts';
-import type { EventLog, StoredRecord } from '../log/event-log.ts';
+import { type EventLog, PositionLost, type StoredRecord } from '../log/event-log.ts';
 import { NotOwner } from '../log/member.ts';
 import { lagMeter } from './lag.ts';
 import type { Sink, SinkBatch } from './sink.ts';
@@ -176,7 +176,10 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 			} catch (error) {
 				if (error instanceof NotOwner) continue;
 				counts.failures += 1;
-				const text = `${what[0]?.toUpperCase()}${what.slice(1)} takes nothing; all waits in the log: ${causeOf(error)}`;
+				const text =
+					error instanceof PositionLost
+						? `${causeOf(error)}: npm run skip-lost -- ${group} says what ${what} has lost, and goes on without it`
+						: `${what[0]?.toUpperCase()}${what.slice(1)} takes nothing; all waits in the log: ${causeOf(error)}`;
 				if (text !== trouble?.cause) onTrouble(text); // said once, not at every retry
 				trouble = failing(trouble, { cause: text, now: Date.now() });
 				await sleep('nothing', retry_ms);
