@@ -63,11 +63,7 @@ export function openInbox(options: {
 
 	function judge(topic: EventTopic, record: StoredRecord, before: number): Read {
 		const read: Read = { topic, record, stamp: before, event: undefined, tick: undefined, aside: undefined };
-		const aside = (to: 'late-events' | 'dead-letter', reason: string): Read => {
-			read.aside = { to, reason };
-			return read;
-		};
-		if (record.value.length > limits.log_record_bytes_max) return aside('dead-letter', `${record.value.length} bytes are more than a record may have`);
+		if (record.value.length > limits.log_record_bytes_max) return deadLetter(read, `${record.value.length} bytes are more than a record may have`);
 		try {
 			const decoded = decode(record.value);
 			if (decoded.kind === 'tick') {
@@ -75,18 +71,18 @@ export function openInbox(options: {
 				read.tick = decoded.now;
 				return read;
 			}
-			if (decoded.kind !== 'event') return aside('dead-letter', `a ${decoded.kind} does not belong on ${topic}`);
+			if (decoded.kind !== 'event') return deadLetter(read, `a ${decoded.kind} does not belong on ${topic}`);
 			const { event } = decoded;
 			const { ingested_at, timestamp } = event;
 			read.stamp = Math.max(before, ingested_at);
-			if (ingested_at < before - limits.stamp_to_append_ms_max) return aside('late-events', `stamped ${before - ingested_at} ms before a record ahead of it`);
-			if (ingested_at - timestamp > lateness_ms) return aside('late-events', `${ingested_at - timestamp} ms late`);
-			if (timestamp - ingested_at > limits.future_ms_max) return aside('dead-letter', `${timestamp - ingested_at} ms ahead of its ingestion`);
+			if (ingested_at < before - limits.stamp_to_append_ms_max) return late(read, `stamped ${before - ingested_at} ms before a record ahead of it`);
+			if (ingested_at - timestamp > lateness_ms) return late(read, `${ingested_at - timestamp} ms late`);
+			if (timestamp - ingested_at > limits.future_ms_max) return deadLetter(read, `${timestamp - ingested_at} ms ahead of its ingestion`);
 			read.event = event;
 			return read;
 		} catch (error) {
 			if (!(error instanceof Undecodable)) throw error;
-			return aside('dead-letter', error.message);
+			return deadLetter(read, error.message);
 		}
 	}
 
@@ -149,4 +145,13 @@ export function openInbox(options: {
 			return Math.min(...lanes.map(of));
 		},
 	};
+}
+
+function late(read: Read, reason: string): Read {
+	read.aside = { to: 'late-events', reason };
+	return read;
+}
+function deadLetter(read: Read, reason: string): Read {
+	read.aside = { to: 'dead-letter', reason };
+	return read;
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import kafkajs, { type Kafka as KafkaClient, type SASLOptions } from 'kafkajs';
 import type { KafkaPlace } from '#control-plane/kafka-place.ts';
+import { mendKafkajs } from './mend-kafkajs.ts';
 
 /** Gives up after some seconds: the door answers 503, the worker waits and tries again. */
 const RETRY = { initialRetryTime: 100, maxRetryTime: 1000, retries: 5 };
@@ -9,22 +9,6 @@ const CONNECT_MS = 1000;
 const REQUEST_MS = 5000;
 
 process.env['KAFKAJS_NO_PARTITIONER_WARNING'] = '1';
-
-/**
- * kafkajs 2.2.4 arms a timer with a negative delay, that is 1 ms, for ever, on every connection that has nothing pending: 4 % of a core at rest.
- * Nothing is lost by not arming it then: what comes later arms it.
- */
-function mendIdleTimer(): void {
-	const RequestQueue = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as { prototype: Record<string, unknown> };
-	const prototype = RequestQueue.prototype as { pending?: unknown[]; scheduleCheckPendingRequests?: (this: { pending: unknown[] }) => void; mended?: boolean };
-	if (prototype.mended) return;
-	const original = prototype.scheduleCheckPendingRequests;
-	if (!original) throw new Error('Cannot mend the idle timer of kafkajs: RequestQueue has no scheduleCheckPendingRequests; is it still version 2.2.4?');
-	prototype.scheduleCheckPendingRequests = function () {
-		if (this.pending.length > 0) original.call(this);
-	};
-	prototype.mended = true;
-}
 
 /** The authorities of a file. @throws Error that names it. */
 function authorities(file: string): string {
@@ -41,7 +25,7 @@ function authorities(file: string): string {
 
 /** A client of the cluster. @throws Error when the file of its authorities is not one. */
 export function kafkaClient({ brokers, tls, ca, sasl }: KafkaPlace, { clientId }: { clientId: string }): KafkaClient {
-	mendIdleTimer();
+	mendKafkajs();
 	return new kafkajs.Kafka({
 		clientId,
 		brokers,

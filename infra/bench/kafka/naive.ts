@@ -1,7 +1,7 @@
-// The peer: what most would write. A message a call, JSON, counts in Maps; no memory of ids, no lateness, no finals, no checkpoint but the group's offsets.
+// The peer: what most would write. The client as it is installed, a message a call, JSON, counts in Maps; no memory of ids, no lateness, no finals, no checkpoint but the group's offsets.
 import { writeFileSync } from 'node:fs';
+import kafkajs from 'kafkajs';
 import { kafkaPlace } from '#control-plane/kafka-place.ts';
-import { kafkaClient } from '#stream/log/kafka-client.ts';
 import { done, workOf } from './work.ts';
 
 interface Counts {
@@ -10,7 +10,8 @@ interface Counts {
 	cancels: number;
 }
 const { kafka, result, json_topic, events } = workOf();
-const consumer = kafkaClient(kafkaPlace(kafka), { clientId: 'naive' }).consumer({ groupId: `naive-${process.pid}-${Date.now()}` });
+const client = new kafkajs.Kafka({ clientId: 'naive', brokers: kafkaPlace(kafka).brokers, logLevel: kafkajs.logLevel.NOTHING });
+const consumer = client.consumer({ groupId: `naive-${process.pid}-${Date.now()}` });
 await consumer.connect();
 const windows = new Map<string, Map<number, Counts>>();
 let counted = 0;
