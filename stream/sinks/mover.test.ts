@@ -79,6 +79,18 @@ test('openMover() without gathering writes each batch by itself; a full round en
 	expect(pairs.rounds.map((round) => round.length)).toEqual([2, 2]);
 });
 
+test('a backlog of one partition is one round, whatever a reading gives at once', async () => {
+	const count = 3 * limits.sink_read_records_max;
+	await river.log.append(
+		Array.from({ length: count }, (_, n) => ({ topic: 'user-events' as const, partition: 0, key: 'r', value: Buffer.from(`u${n}`), timestamp: 1 })),
+	);
+	await append('other', 1);
+	const { mover, rounds } = await open({ gather: { records_max: 10 * count, ms: 600_000 } });
+	mover.start();
+	await until('the backlog', () => mover.counts.moved === count + 1);
+	expect(rounds.map((round) => round.length)).toEqual([count + 1]);
+});
+
 test('a drain does not wait for a round to gather more, a stop neither', async () => {
 	const { mover, rounds } = await open({ gather: { records_max: 100, ms: 600_000 } });
 	mover.start();

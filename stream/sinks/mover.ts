@@ -23,7 +23,7 @@ export interface MoverOptions<T> {
 	 * it keeps a part back: a restart reads again from there. After a failure, or when partitions were given out anew, a batch may overlap earlier ones.
 	 */
 	write: (batches: SinkBatch<T>[]) => Promise<(number | undefined)[] | undefined>;
-	/** How many records may be written at once (the last batch may exceed it), and how long a round with fewer waits for the next; none: each batch by itself. */
+	/** How many records are enough for a round (the last reading may exceed it), and how long after another a smaller one is written; none: each reading by itself. */
 	gather?: { records_max: number; ms: number };
 	onTrouble?: ((text: string) => void) | undefined;
 	retry_ms?: number | undefined;
@@ -46,6 +46,8 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 	let news = false;
 	let wake: ((always: boolean) => void) | undefined;
 	let trouble: Failing | undefined;
+	/** When the last round was written: wall clock, milliseconds. */
+	let wroteAt = 0;
 	/** Where the next round begins, so that a long backlog of one partition does not hold up the others. */
 	let turn = 0;
 	const unsubscribe = log.onAppend(() => {
@@ -68,12 +70,17 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 		return positions.get(key)!;
 	}
 
-	async function read(topic: Topic, partition: number): Promise<{ batch: SinkBatch<T>; unreadable: string[] } | undefined> {
-		const from = await positionOf(topic, partition);
-		const stored = await member.read(topic, partition, { ...READ, offset: from });
-		if (stored.length === 0) return undefined;
-		const batch: SinkBatch<T> = { topic, partition, from, to: from + stored.length, records: [] };
-		const unreadable: string[] = [];
+	/** What is gathered of a partition, and what of it cannot be read. */
+	interface Gathered {
+		batch: SinkBatch<T>;
+		unreadable: string[];
+	}
+
+	/** Reads on behind what is gathered of a partition. Answers how many records came. */
+	async function read({ batch, unreadable }: Gathered): Promise<number> {
+		const { topic, partition } = batch;
+		const stored = await member.read(topic, partition, { ...READ, offset: batch.to });
+		batch.to += stored.length;
 		for (const record of stored) {
 			const { offset, timestamp, corrupt } = record;
 			try {
@@ -84,7 +91,7 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 				unreadable.push(`Record ${topic}/${partition}/${offset} is skipped: ${error.message}`);
 			}
 		}
-		return { batch, unreadable };
+		return stored.length;
 	}
 
 	const meter = lagMeter({
@@ -110,8 +117,7 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 		return [behind(what, { since, cause: `${records} records wait in the log` }, now)];
 	}
 
-	type Round = NonNullable<Awaited<ReturnType<typeof read>>>[];
-	async function put(round: Round): Promise<void> {
+	async function put(round: Gathered[]): Promise<void> {
 		const durable = await write(round.map(({ batch }) => batch));
 		for (const [at, { batch, unreadable }] of round.entries()) {
 			const { topic, partition, to, records } = batch;
@@ -123,31 +129,48 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 		}
 	}
 
-	/** Every topic of every partition once, written as often as enough is together. Says how many records it moved over, and whether that was all there is. */
-	async function goRound(): Promise<{ moved: number; full: boolean }> {
+	/**
+	 * Gathers a round and writes it: when enough is together, when nothing more came and the last round is `gather.ms` ago, or when it has gathered for so long.
+	 * False when there was nothing.
+	 */
+	async function goRound(): Promise<boolean> {
 		const places = topics.flatMap((topic) => owned(topic).map((partition) => ({ topic, partition })));
-		let [moved, records, full] = [0, 0, false];
-		let round: Round = [];
-		let failed: { error: unknown } | undefined;
+		const round = new Map<string, Gathered>();
+		const failed = new Map<string, unknown>();
+		const began = Date.now();
+		let records = 0;
 		turn += 1;
-		for (let n = 0; n < places.length && !stopping; n++) {
-			const { topic, partition } = places[(n + turn) % places.length]!;
-			const one = await read(topic, partition).catch((error: unknown) => {
-				failed ??= { error }; // told after the round: one partition that cannot be read does not hold up the others
-				return undefined;
-			});
-			if (one) {
-				round.push(one);
-				records += one.batch.to - one.batch.from;
-				moved += one.batch.to - one.batch.from;
+		for (let came = 0; !stopping; came = 0) {
+			for (let n = 0; n < places.length && !stopping && records < gather.records_max; n++) {
+				const { topic, partition } = places[(n + turn) % places.length]!;
+				const key = keyOf(topic, partition);
+				if (failed.has(key)) continue;
+				try {
+					const gathered = round.get(key) ?? (await nothingOf(topic, partition));
+					const more = await read(gathered);
+					if (more > 0) round.set(key, gathered);
+					came += more;
+					records += more;
+				} catch (error) {
+					failed.set(key, error); // told after the round: one partition that cannot be read does not hold up the others
+				}
 			}
-			if (records < gather.records_max) continue;
-			await put(round);
-			[round, records, full] = [[], 0, true];
+			if (records === 0 || records >= gather.records_max || Date.now() - began >= gather.ms) break;
+			if (came > 0) continue;
+			const due = wroteAt + gather.ms - Date.now();
+			if (due <= 0 || draining > 0) break;
+			await sleep('drain', due);
 		}
-		if (round.length > 0) await put(round);
-		if (failed) throw failed.error;
-		return { moved, full };
+		if (round.size > 0) {
+			wroteAt = Date.now();
+			await put([...round.values()]);
+		}
+		for (const error of failed.values()) throw error;
+		return round.size > 0;
+	}
+	async function nothingOf(topic: Topic, partition: number): Promise<Gathered> {
+		const from = await positionOf(topic, partition);
+		return { batch: { topic, partition, from, to: from, records: [] }, unreadable: [] };
 	}
 
 	/** @param wakes what ends it beside time and a stop: an append, a drain that wants no waiting, or nothing. */
@@ -169,10 +192,9 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 		while (!stopping) {
 			news = false;
 			try {
-				const { moved, full } = await goRound();
+				const wrote = await goRound();
 				trouble = undefined;
-				if (moved === 0) await sleep('append', retry_ms);
-				else if (!full && gather.ms > 0) await sleep('drain', gather.ms);
+				if (!wrote) await sleep('append', retry_ms);
 			} catch (error) {
 				if (error instanceof NotOwner) continue;
 				counts.failures += 1;
