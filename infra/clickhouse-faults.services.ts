@@ -77,14 +77,14 @@ test('the backlog drains and the counts are exact after ClickHouse was down, fro
 	}
 });
 
-test('the counts are exact after kill -9 of the server in the middle of inserts, ten times', { timeout: 180_000 }, async () => {
+test('the counts are exact after kill -9 of the server in the middle of inserts, 25 times', { timeout: 300_000 }, async () => {
 	const river = freshLog(2);
 	const { place, client, remove } = await freshDatabase(server.url);
 	const sink = await openClickHouseSink({ place, log: river.log, retry_ms: 20, gather: { records_max: 100, ms: 1 } });
 	try {
 		sink.start();
 		let appended = 0;
-		for (let kill = 0; kill < 10; kill++) {
+		for (let kill = 0; kill < 25; kill++) {
 			const before = sink.counts.stored;
 			for (let n = 0; n < 4; n++) {
 				await river.log.append(records(appended, appended + 100));

@@ -222,7 +222,6 @@ export const limits = {
 
 	// The history in ClickHouse
 	history_keep_days: 730, // two years, from when a row came
-	history_tokens: 1000, // insert tokens that a table remembers: a round that is sent again within so many is dropped by the server
 	history_gather_ms: SECOND_MS, // a round with less than a full one waits so long for the next: ClickHouse wants few, large inserts
 	history_gather_records: 20_000, // written at once; with their snapshots decisions take about 60 MB then
 	history_insert_ms: 20 * SECOND_MS, // one insert; a longer one counts as failed and is sent again

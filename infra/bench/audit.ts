@@ -174,7 +174,6 @@ async function clickHouseWays(url: string): Promise<Way[]> {
 			throw new Error(text);
 		},
 	});
-	let put = 0;
 	const peer = async (name: string, size: number): Promise<Way> => {
 		const { client, count, remove } = await fresh();
 		return {
@@ -192,7 +191,7 @@ async function clickHouseWays(url: string): Promise<Way[]> {
 		{
 			name: 'clickhouse_sink',
 			size: GATHERED,
-			store: (batch) => store.put(clickHouseRows(batch), { token: `bench ${put++}` }),
+			store: (batch) => store.put(clickHouseRows(batch)),
 			count: ours.count,
 			async close() {
 				await store.close();

@@ -37,26 +37,23 @@ const isAboutContent = (error: unknown): boolean => error instanceof ClickHouseE
 /**
  * Puts rows into a table; durable when it resolves. Rows whose content ClickHouse refuses are found by halving, handed to `onRefused` and left out: they would
  * hold up their partition for ever. That is done only after the table was found to be as it should be, else every row would be at fault for it.
- * @param options.token of an insert that may come again: ClickHouse drops the second.
  * @returns how many rows were put.
  */
 export async function insertRows(
 	client: ClickHouseClient,
-	options: { table: TableName; rows: readonly Row[]; token: string; onRefused: (row: Row, why: string) => void },
+	options: { table: TableName; rows: readonly Row[]; onRefused: (row: Row, why: string) => void },
 ): Promise<number> {
-	const { table, rows, token, onRefused } = options;
+	const { table, rows, onRefused } = options;
 	if (rows.length === 0) return 0;
 	const columns = (tables[table] as Table).columns.map(([name]) => name) as [string, ...string[]];
 	const put = async (from: number, to: number): Promise<void> => {
-		// The token says which part of the round this is: halves are inserts of their own.
-		const part = to - from === rows.length ? token : `${token}/${from}-${to}`;
 		const deadline = AbortSignal.timeout(limits.history_insert_ms);
 		const inserting = client.insert({
 			table,
 			columns,
 			values: rows.slice(from, to),
 			format: 'JSONCompactEachRow',
-			clickhouse_settings: { ...settings, insert_deduplication_token: part },
+			clickhouse_settings: settings,
 			abort_signal: deadline,
 		});
 		await inserting.catch((error: unknown) => {

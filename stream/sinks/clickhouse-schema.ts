@@ -1,5 +1,5 @@
 import type { ClickHouseClient } from '@clickhouse/client';
-import { addColumn, createTable, type Table, type TableName, tables } from './clickhouse-tables.ts';
+import { addColumn, createTable, forgetTokens, type Table, type TableName, tables } from './clickhouse-tables.ts';
 
 /** A table that is not what this version writes: whoever made or changed it has to look. */
 export class TableDiffers extends Error {
@@ -18,16 +18,17 @@ export async function ensureTables(client: ClickHouseClient): Promise<void> {
 	for (const name of Object.keys(tables) as TableName[]) {
 		const wanted: Table = tables[name];
 		const there = await client.query({
-			query: 'SELECT engine, sorting_key FROM system.tables WHERE database = currentDatabase() AND name = {name:String}',
+			query: 'SELECT engine, engine_full, sorting_key FROM system.tables WHERE database = currentDatabase() AND name = {name:String}',
 			query_params: { name },
 			format: 'JSONEachRow',
 		});
-		const [found] = await there.json<{ engine: string; sorting_key: string }>();
+		const [found] = await there.json<{ engine: string; engine_full: string; sorting_key: string }>();
 		// Replicated and shared engines replace as this one does.
 		if (!found?.engine.endsWith('ReplacingMergeTree') || found.sorting_key !== quoted(wanted.key))
 			throw new TableDiffers(
 				`Cannot write the table "${name}": it is a ${found?.engine} ordered by (${found?.sorting_key}), wanted is a ReplacingMergeTree ordered by (${quoted(wanted.key)})`,
 			);
+		if (/non_replicated_deduplication_window = [1-9]/.test(found.engine_full)) await client.command({ query: forgetTokens(name) });
 		const columns = await client.query({
 			query: 'SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {name:String}',
 			query_params: { name },

@@ -231,6 +231,16 @@ describe('openClickHouseSink()', () => {
 		expect(await countOf(history.client, 'event')).toBe(5);
 	});
 
+	test('takes the window of insert tokens from a table of before: a server that dies may have noted a token without its rows', async () => {
+		const before = createTable('event').replace('non_replicated_deduplication_window = 0', 'non_replicated_deduplication_window = 1000');
+		expect(before).not.toBe(createTable('event'));
+		await history.client.command({ query: before });
+		await river.log.append(bookings(0, 1));
+		await drained(await open());
+		const about = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'event'";
+		expect(await one(history.client, about)).toEqual({ engine_full: expect.stringContaining('non_replicated_deduplication_window = 0,') });
+	});
+
 	test('adds a column that a table of before lacks, and leaves one of a later version alone', async () => {
 		await history.client.command({ query: createTable('decision').replace(/\t`experiment`.*\n/, '\t`tip_minor` Int64 DEFAULT 7,\n') });
 		await river.log.append([decided('d-1')]);

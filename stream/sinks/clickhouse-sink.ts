@@ -34,9 +34,7 @@ export async function openClickHouseSink(options: {
 	async function write(batches: SinkBatch<Rows>[]): Promise<undefined> {
 		const rows: Rows = {};
 		for (const { records } of batches) for (const { decoded } of records) addRows(rows, decoded);
-		// Another log's offsets name other records, hence its identity.
-		const ranges = batches.map(({ topic, partition, from, to }) => `${topic}/${partition}/${from}-${to}`);
-		await store.put(rows, { token: [log.identity, ...ranges].join(' ') });
+		await store.put(rows);
 	}
 	const open = (group: SinkGroup, { what, rowsOf }: { what: string; rowsOf: (record: StoredRecord, topic: Topic) => Rows }) =>
 		openMover({ log, group, topics: sinkGroups[group], what, decode: (record, { topic }) => rowsOf(record, topic), write, gather, onTrouble, retry_ms });

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import type { ClickHousePlace } from '#control-plane/configuration.ts';
 import { limits } from '#schemas/limits.ts';
@@ -12,11 +11,8 @@ const UNKNOWN_TABLE = '60';
 export interface ClickHouseStore {
 	/** `stored`: rows that were put, counted again when they come again; `refused`: rows whose content ClickHouse does not take, named and left out. */
 	readonly counts: { stored: number; refused: number };
-	/**
-	 * Durable when it resolves; when it throws, any part of it may be. Tables that are missing are made.
-	 * @param options.token names what the rows are made of: equal rows under an equal token are dropped by the server.
-	 */
-	put(rows: Rows, options: { token: string }): Promise<void>;
+	/** Durable when it resolves; when it throws, any part of it may be. Tables that are missing are made. */
+	put(rows: Rows): Promise<void>;
 	close(): Promise<void>;
 }
 
@@ -37,25 +33,24 @@ export function openClickHouseStore(place: ClickHousePlace, options: { onRefused
 	const counts = { stored: 0, refused: 0 };
 	let checked: Promise<void> | undefined;
 
-	async function insert(table: TableName, { rows, token }: { rows: readonly Row[]; token: string }): Promise<void> {
+	async function insert(table: TableName, rows: readonly Row[]): Promise<void> {
 		const onRefused = (row: Row, why: string): void => {
 			counts.refused += 1;
 			const { key, columns } = tables[table] as Table;
 			const named = key.map((name) => `${name} ${JSON.stringify(row[columns.findIndex(([column]) => column === name)] ?? null)}`);
 			options.onRefused(`A row of "${table}" is left out, ${named.join(', ')}: ${why}`);
 		};
-		counts.stored += await insertRows(client, { table, rows, token, onRefused });
+		counts.stored += await insertRows(client, { table, rows, onRefused });
 	}
 
 	return {
 		counts,
-		async put(rows, { token }) {
+		async put(rows) {
 			checked ??= ensureTables(client);
 			try {
 				await checked;
-				const digest = createHash('sha256').update(token).digest('hex');
 				// All of them, so that none still runs when the caller hears of a failure and sends all again.
-				const ends = await Promise.allSettled(Object.entries(rows).map(([table, some]) => insert(table as TableName, { rows: some, token: digest })));
+				const ends = await Promise.allSettled(Object.entries(rows).map(([table, some]) => insert(table as TableName, some)));
 				for (const end of ends) if (end.status === 'rejected') throw end.reason;
 			} catch (error) {
 				// Looked at again before the next attempt: a table may have been dropped, or the server never reached.

@@ -142,6 +142,8 @@ const columnOf = ([name, type, codec]: readonly [string, string, string?]): stri
  * The two years are counted from when a row came, not from the instant that it tells of: for live data that is the same, and a replayed city of 2015 would else
  * be deleted by the next merge. Parts go whole, so a month's rows live until the last of them has passed.
  * Inserts are on disk before they are acknowledged (fsync), since the position in the log moves then.
+ * No window of insert tokens: a server that is not replicated notes a token before the part is there, so that what is sent again after a kill in between would be
+ * dropped as known, and lost.
  */
 export function createTable(name: TableName): string {
 	const { columns, key, at } = tables[name] as Table;
@@ -152,8 +154,11 @@ export function createTable(name: TableName): string {
 PARTITION BY toYYYYMM(${at})
 ORDER BY (${key.join(', ')})
 TTL stored_at + INTERVAL ${limits.history_keep_days} DAY
-SETTINGS non_replicated_deduplication_window = ${limits.history_tokens}, ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1`;
+SETTINGS non_replicated_deduplication_window = 0, ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1`;
 }
+
+/** The statement that makes a table forget insert tokens: earlier versions made them with a window. */
+export const forgetTokens = (name: TableName): string => `ALTER TABLE \`${name}\` MODIFY SETTING non_replicated_deduplication_window = 0`;
 
 /** The statement that adds a column of a later version. */
 export function addColumn(name: TableName, column: Table['columns'][number]): string {
