@@ -2,7 +2,7 @@ import type { JSONWebKeySet } from 'jose';
 import { limits } from '#schemas/limits.ts';
 import type { Configuration } from './configuration.ts';
 import { readClientKeys } from './database/client-keys.ts';
-import type { Connection } from './database/open-database.ts';
+import type { Connection } from './database/database.ts';
 import { type Keys, localJwks } from './keys.ts';
 import { errorText, logLine } from './log-line.ts';
 import { UnavailableError } from './unavailable-error.ts';

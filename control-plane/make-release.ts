@@ -1,5 +1,5 @@
 import type { Release } from '#schemas/release.ts';
-import type { Connection } from './database/open-database.ts';
+import type { Connection } from './database/database.ts';
 import { insertRelease, type StoredRelease } from './database/releases.ts';
 import { type Keys, signText } from './keys.ts';
 

@@ -2,7 +2,7 @@ import { type Behind, type Failing, failing, behind as told } from '#schemas/beh
 import { limits } from '#schemas/limits.ts';
 import { partition } from '#schemas/partition.ts';
 import type { ClientKeys } from '#schemas/release.ts';
-import type { Connection } from './database/open-database.ts';
+import type { Connection } from './database/database.ts';
 import { readRegions, readRegionVersions } from './database/regions.ts';
 import { readCurrentRelease } from './database/releases.ts';
 import type { Edge } from './edge.ts';

@@ -2,8 +2,8 @@ import { type CompiledRuleSet, compileRuleSet } from '#models/pricing/compile-ru
 import { decide } from '#models/pricing/decide.ts';
 import { pricingVersion } from '#models/pricing/pricing-version.ts';
 import { limits } from '#schemas/limits.ts';
+import type { Connection } from './database/database.ts';
 import { type ReplayableDecision, readReplayablePage } from './database/decisions.ts';
-import type { Connection } from './database/open-database.ts';
 import { jsonDifferences } from './json-differences.ts';
 
 /** One place where a recomputed decision differs from the stored one. */

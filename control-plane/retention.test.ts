@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DecisionBatch, DecisionRecord } from '#schemas/decision.ts';
 import { limits } from '#schemas/limits.ts';
 import type { Snapshot } from '#schemas/snapshot.ts';
+import type { Database } from './database/database.ts';
 import { listDecisions, readReplayable, storeDecisions } from './database/decisions.ts';
-import type { Database } from './database/open-database.ts';
 import { createRetention } from './retention.ts';
 import { testDatabase } from './test-database.ts';
 

@@ -1,6 +1,6 @@
 import { limits } from '#schemas/limits.ts';
+import type { Connection } from './database/database.ts';
 import { dropDecisionDays, FIRST_DAY } from './database/decision-days.ts';
-import type { Connection } from './database/open-database.ts';
 import { deleteDecisions, deleteUnusedSnapshots } from './database/retention.ts';
 import { errorText, logLine } from './log-line.ts';
 

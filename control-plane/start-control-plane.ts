@@ -7,7 +7,7 @@ import { type Authenticate, createAuthenticate } from './authenticate.ts';
 import { fetchJwks } from './client-keys.ts';
 import type { Configuration } from './configuration.ts';
 import { keepClientKeys, readClientKeys } from './database/client-keys.ts';
-import type { Database } from './database/open-database.ts';
+import type { Database } from './database/database.ts';
 import type { DoorApp } from './door.ts';
 import type { Edge } from './edge.ts';
 import { type Keys, localJwks, serviceJwks } from './keys.ts';

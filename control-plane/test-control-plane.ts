@@ -6,7 +6,7 @@ import type * as z from 'zod';
 import type { regionInput } from '#schemas/region.ts';
 import type { Role } from '#schemas/role.ts';
 import { type Configuration, parseConfiguration } from './configuration.ts';
-import type { Database } from './database/open-database.ts';
+import type { Database } from './database/database.ts';
 import { createFakeEdge, type FakeEdge } from './fake-edge.ts';
 import { type Keys, mintToken, openKeys, serviceJwks, serviceToken } from './keys.ts';
 import { seed } from './seed.ts';

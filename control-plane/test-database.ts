@@ -8,7 +8,8 @@ import { PGlite } from '@electric-sql/pglite';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { drizzle as drizzleEmbedded } from 'drizzle-orm/pglite';
 import pg from 'pg';
-import { type Database, openDatabase } from './database/open-database.ts';
+import type { Database } from './database/database.ts';
+import { openDatabase } from './database/open-database.ts';
 import { IN_MEMORY, openPglite } from './database/open-pglite.ts';
 
 /** An empty data directory of this PGlite, made once a machine: the first start takes seconds, a copy half of one. */

@@ -1,4 +1,4 @@
-import type { Connection } from '#control-plane/database/open-database.ts';
+import type { Connection } from '#control-plane/database/database.ts';
 import { readCatalogue } from '#control-plane/database/regions.ts';
 import { type Catalogue, openCatalogue } from './catalogue.ts';
 

@@ -1,7 +1,7 @@
 import { desc } from 'drizzle-orm';
 import type { JSONWebKeySet } from 'jose';
 import type { ClientKeys } from '#schemas/release.ts';
-import { type Connection, lockConfiguration } from './open-database.ts';
+import { type Connection, lockConfiguration } from './database.ts';
 import { clientKeys } from './schema.ts';
 
 const toKeys = ({ jwks, ...row }: typeof clientKeys.$inferSelect): ClientKeys => ({ ...row, jwks: JSON.parse(jwks) as ClientKeys['jwks'] });

@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm';
-import type { Connection } from './open-database.ts';
+import type { Connection } from './database.ts';
 import { deployment } from './schema.ts';
 
 /** The kind of clock that this deployment's events are of: `kind`, if nothing was settled before. Real time and a replayed city must not mix in one fold. */

@@ -1,6 +1,6 @@
 import { desc, lt } from 'drizzle-orm';
 import { formatInstant } from '#schemas/instant.ts';
-import type { Connection } from './open-database.ts';
+import type { Connection } from './database.ts';
 import { type Page, toPage } from './page.ts';
 import { configChange } from './schema.ts';
 

@@ -7,10 +7,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DecisionRecord } from '#schemas/decision.ts';
 import { limits } from '#schemas/limits.ts';
 import { testDatabase, testPlace } from '../test-database.ts';
+import type { Database } from './database.ts';
 import { dropDecisionDays, listDecisionDays, makeDecisionDays } from './decision-days.ts';
 import { listDecisions, readDecision, readReplayablePage, storeDecisions } from './decisions.ts';
 import { migrate } from './migrate.ts';
-import type { Database } from './open-database.ts';
 
 const DAY_MS = 24 * 3_600_000;
 const BORDER = Date.parse('2015-05-02T00:00:00Z');

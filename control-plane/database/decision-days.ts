@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import * as z from 'zod';
 import { limits } from '#schemas/limits.ts';
-import type { Connection } from './open-database.ts';
+import type { Connection } from './database.ts';
 
 /** Decisions from this instant on and before the other have partitions by day; what lies outside is in two partitions of its own. Fixed by the migration. */
 export const FIRST_DAY = Date.UTC(2000, 0, 1);

@@ -4,8 +4,8 @@ import type { DecisionBatch, DecisionRecord } from '#schemas/decision.ts';
 import { limits } from '#schemas/limits.ts';
 import type { PriceAnswer } from '#schemas/price.ts';
 import type { Snapshot } from '#schemas/snapshot.ts';
+import type { Connection } from './database.ts';
 import { lacksDay, makeDecisionDays } from './decision-days.ts';
-import type { Connection } from './open-database.ts';
 import { type Page, toPage } from './page.ts';
 import { decision, ruleSet, snapshot } from './schema.ts';
 

@@ -1,6 +1,6 @@
 import { and, asc, eq, lt, sql } from 'drizzle-orm';
 import { type FeatureCheckpoint, type FeatureCheckpoints, Fenced, type RegionState } from '#schemas/feature-checkpoints.ts';
-import type { Connection } from './open-database.ts';
+import type { Connection } from './database.ts';
 import { featureIds, featureOwner, featureProgress, featureRegion, featureRegionDay } from './schema.ts';
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { sql } from 'drizzle-orm';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import * as z from 'zod';
-import type { Connection } from './open-database.ts';
+import type { Connection } from './database.ts';
 
 /** Held while one process brings the tables to this version's form; the others wait for it. Another number than that of lockConfiguration. */
 const MIGRATION_LOCK = 7304;

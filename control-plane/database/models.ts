@@ -1,6 +1,6 @@
 import { and, desc, eq, lt } from 'drizzle-orm';
 import type { ModelReference } from '#schemas/release.ts';
-import type { Connection } from './open-database.ts';
+import type { Connection } from './database.ts';
 import { type Page, toPage } from './page.ts';
 import { model } from './schema.ts';
 

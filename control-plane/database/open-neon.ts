@@ -1,7 +1,7 @@
 import { Client, neonConfig, Pool } from '@neondatabase/serverless';
 import { drizzle } from 'drizzle-orm/neon-serverless';
+import type { Database } from './database.ts';
 import { guardPool } from './guard-pool.ts';
-import type { Database } from './open-database.ts';
 import { openServer, type ServerOptions, serverSettings } from './open-server.ts';
 
 /**

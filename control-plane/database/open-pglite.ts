@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { drizzle } from 'drizzle-orm/pglite';
+import type { Database } from './database.ts';
 import { migrate } from './migrate.ts';
-import type { Database } from './open-database.ts';
 
 /** In memory, for tests. */
 export const IN_MEMORY = 'memory://';

@@ -1,7 +1,7 @@
 import { drizzle } from 'drizzle-orm/node-postgres';
 import pg from 'pg';
+import type { Database } from './database.ts';
 import { guardPool } from './guard-pool.ts';
-import type { Database } from './open-database.ts';
 import { openServer, type ServerOptions, serverSettings } from './open-server.ts';
 
 /** Opens a database of a PostgreSQL server (tested on 15) by its URL. See openServer. */

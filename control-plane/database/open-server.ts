@@ -1,6 +1,6 @@
 import { limits } from '#schemas/limits.ts';
+import type { Connection, Database } from './database.ts';
 import { migrate } from './migrate.ts';
-import type { Connection, Database } from './open-database.ts';
 
 export interface ServerOptions {
 	/** Connections that ended by themselves. */

@@ -1,7 +1,7 @@
 import { and, asc, desc, eq, gt, inArray, lt, notInArray, sql } from 'drizzle-orm';
 import { limits } from '#schemas/limits.ts';
 import type { Region, RegionInput } from '#schemas/region.ts';
-import type { Connection } from './open-database.ts';
+import type { Connection } from './database.ts';
 import { type Page, toPage } from './page.ts';
 import { region } from './schema.ts';
 

@@ -1,6 +1,6 @@
 import { desc, eq, gte, lt, min } from 'drizzle-orm';
 import type { Release } from '#schemas/release.ts';
-import type { Connection } from './open-database.ts';
+import type { Connection } from './database.ts';
 import { type Page, toPage } from './page.ts';
 import { release, releaseAcknowledgement } from './schema.ts';
 

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import * as z from 'zod';
-import type { Connection } from './open-database.ts';
+import type { Connection } from './database.ts';
 import { decision, snapshot } from './schema.ts';
 
 const counted = z.object({ rows: z.tuple([z.object({ deleted: z.int() })]) });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { desc, eq, inArray, lt, max } from 'drizzle-orm';
 import { formatInstant } from '#schemas/instant.ts';
-import type { Connection } from './open-database.ts';
+import type { Connection } from './database.ts';
 import { type Page, toPage } from './page.ts';
 import { ruleSet } from './schema.ts';
 

@@ -1,6 +1,6 @@
 import type { Analytics } from '../analytics.ts';
 import type { Caller } from '../authenticate.ts';
-import type { Connection } from '../database/open-database.ts';
+import type { Connection } from '../database/database.ts';
 import type { Edge } from '../edge.ts';
 import type { Author, Publishing } from '../publishing.ts';
 import type { Reconciler } from '../reconcile.ts';

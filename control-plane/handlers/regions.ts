@@ -5,7 +5,7 @@ import { partition } from '#schemas/partition.ts';
 import type { FieldError } from '#schemas/problem.ts';
 import type { Region } from '#schemas/region.ts';
 import { recordConfigChange } from '../database/config-changes.ts';
-import { lockConfiguration } from '../database/open-database.ts';
+import { lockConfiguration } from '../database/database.ts';
 import { countRegions, listRegions, readRegion, writeFrozen, writeRegion } from '../database/regions.ts';
 import { readCurrentRelease } from '../database/releases.ts';
 import type { Handlers, Refused } from '../door.ts';

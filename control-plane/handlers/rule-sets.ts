@@ -2,7 +2,7 @@ import { compileRuleSet } from '#models/pricing/compile-rule-set.ts';
 import type { controlPlaneRoutes } from '#schemas/control-plane-routes.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { recordConfigChange } from '../database/config-changes.ts';
-import { lockConfiguration } from '../database/open-database.ts';
+import { lockConfiguration } from '../database/database.ts';
 import { insertRuleSet, listRuleSets, readRuleSet } from '../database/rule-sets.ts';
 import { type Handlers, parseJson, type Refused } from '../door.ts';
 import { jsonDifferences } from '../json-differences.ts';

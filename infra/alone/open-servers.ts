@@ -1,6 +1,7 @@
 import { type Configuration, ConfigurationError } from '#control-plane/configuration.ts';
 import { settleClockKind } from '#control-plane/database/clock-kind.ts';
-import { type Database, openDatabase } from '#control-plane/database/open-database.ts';
+import type { Database } from '#control-plane/database/database.ts';
+import { openDatabase } from '#control-plane/database/open-database.ts';
 import { logLine } from '#control-plane/log-line.ts';
 import type { EventLog } from '#stream/log/event-log.ts';
 import type { AloneName } from './alone.ts';

@@ -35,9 +35,13 @@ const NOW = Math.ceil((START + (EVENTS / EVENTS_A_SECOND) * 1000) / MINUTE_MS) *
 function child(name: 'fold' | 'naive' | 'produce', work: Work) {
 	const profile = process.env['BENCH_CPU_PROF'] ? ['--cpu-prof', `--cpu-prof-dir=${process.env['BENCH_CPU_PROF']}`, `--cpu-prof-name=${name}.cpuprofile`] : [];
 	// The client as it is installed warns of a timer that the product mends.
-	const process_ = spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', ...profile, join(import.meta.dirname, `kafka/${name}.ts`), JSON.stringify(work)], {
-		stdio: ['ignore', 'pipe', 'inherit'],
-	});
+	const process_ = spawn(
+		process.execPath,
+		['--disable-warning=TimeoutNegativeWarning', ...profile, join(import.meta.dirname, `kafka/${name}.ts`), JSON.stringify(work)],
+		{
+			stdio: ['ignore', 'pipe', 'inherit'],
+		},
+	);
 	let output = '';
 	let hear: () => void = () => undefined;
 	const ready = new Promise<void>((resolve) => (hear = resolve));

@@ -31,8 +31,9 @@ const isFull = ({ buffer, at, bytes }: Lane): boolean => buffer.length - at >= l
 
 /**
  * A member of a Kafka consumer group, read by pulling: batches that come are kept, a little ahead of the reader, in a bounded buffer a partition; one that is
- * full holds the client up while its reader is at work, else it is paused. Offsets are checked one by one, so neither a batch from before a seek nor a jump of the client is ever taken for what was
- * asked. A session that expired unseen is harmless here: nothing is committed by the group that is not fenced elsewhere or stored once by its id.
+ * full holds the client up while its reader is at work, else it is paused. Offsets are checked one by one, so neither a batch from before a seek nor a jump of
+ * the client is ever taken for what was asked. A session that expired unseen is harmless here: nothing is committed by the group that is not fenced elsewhere
+ * or stored once by its id.
  */
 export async function joinKafka(options: {
 	kafka: Kafka;

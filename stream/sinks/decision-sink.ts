@@ -1,7 +1,8 @@
 import type { DecisionBatch } from '#schemas/decision.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { IsolateGaps } from './isolate-gaps.ts';
-import { openSink, type Sink } from './sink.ts';
+import { openSink } from './open-sink.ts';
+import type { Sink } from './sink.ts';
 import { type SinkGroup, sinkGroups } from './sink-groups.ts';
 
 const GROUP: SinkGroup = 'decisions-to-postgres';
