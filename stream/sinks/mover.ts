@@ -80,17 +80,22 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 	async function read({ batch, unreadable }: Gathered): Promise<number> {
 		const { topic, partition } = batch;
 		const stored = await member.read(topic, partition, { ...READ, offset: batch.to });
-		batch.to += stored.length;
+		const records: SinkBatch<T>['records'] = [];
+		const bad: string[] = [];
 		for (const record of stored) {
 			const { offset, timestamp, corrupt } = record;
 			try {
 				if (corrupt) throw new Undecodable('the stored bytes fail their checksum');
-				batch.records.push({ offset, timestamp, decoded: options.decode(record, { topic, partition }) });
+				records.push({ offset, timestamp, decoded: options.decode(record, { topic, partition }) });
 			} catch (error) {
 				if (!(error instanceof Undecodable)) throw error;
-				unreadable.push(`Record ${topic}/${partition}/${offset} is skipped: ${error.message}`);
+				bad.push(`Record ${topic}/${partition}/${offset} is skipped: ${error.message}`);
 			}
 		}
+		// Only now: a reading that fails in the middle counts as none of it.
+		batch.records.push(...records);
+		batch.to += stored.length;
+		unreadable.push(...bad);
 		return stored.length;
 	}
 
