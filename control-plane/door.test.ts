@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, Server } from 'node:http';
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
 import { limits } from '#schemas/limits.ts';
 import { problemDocument } from '#schemas/problem.ts';
@@ -324,7 +324,8 @@ describe('serveDoor()', () => {
 	});
 
 	it('finishes the requests in flight when it closes, and drops idle connections', async () => {
-		const { port, close } = await serve();
+		served = await serveDoor(app, { host: '127.0.0.1', port: 0, headersMs: 60_000, requestMs: 60_000 }); // so that silence alone ends none meanwhile
+		const { port, close } = served;
 		const idle = connect(port, '127.0.0.1');
 		await once(idle, 'connect');
 		const answer = new Promise<number>((resolve, reject) => {
@@ -337,9 +338,12 @@ describe('serveDoor()', () => {
 		});
 		await new Promise((resolve) => setTimeout(resolve, 100));
 		const dropped = once(idle, 'close');
+		const cut = vi.spyOn(Server.prototype, 'closeAllConnections'); // what ends a stop that would wait for ever
 		await close();
 		expect(await answer).toBe(200);
 		await dropped;
+		expect(cut).not.toHaveBeenCalled();
+		cut.mockRestore();
 		served = undefined;
 	});
 });

@@ -30,7 +30,7 @@ export function spawnProduct(args: readonly string[], env: Record<string, string
 	for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output = (output + chunk).slice(-100_000)));
 	const exited = new Promise<number | null>((done) => child.once('exit', (code) => done(code)));
 	const ended = () => child.exitCode ?? child.signalCode;
-	const what = `${['npm start --', ...args].join(' ')}`;
+	const what = ['npm start --', ...args].join(' ');
 	return {
 		child,
 		output: () => output,

@@ -4,6 +4,9 @@ export const sideTopics = ['dead-letter', 'late-events'] as const;
 export const topics = [...keyedTopics, ...sideTopics] as const;
 export type Topic = (typeof topics)[number];
 
+/** How many partitions a topic has in a log of `keyed` partitions. */
+export const partitionsOf = (topic: Topic, keyed: number): number => ((keyedTopics as readonly Topic[]).includes(topic) ? keyed : 1);
+
 /** What the feature worker reads. */
 export const eventTopics = ['user-events', 'supply-events', 'external-events'] as const satisfies Topic[];
 export type EventTopic = (typeof eventTopics)[number];

@@ -34,14 +34,10 @@ const NOW = Math.ceil((START + (EVENTS / EVENTS_A_SECOND) * 1000) / MINUTE_MS) *
 /** A child process with this work; its profile goes to BENCH_CPU_PROF where that is set. */
 function child(name: 'fold' | 'naive' | 'produce', work: Work) {
 	const profile = process.env['BENCH_CPU_PROF'] ? ['--cpu-prof', `--cpu-prof-dir=${process.env['BENCH_CPU_PROF']}`, `--cpu-prof-name=${name}.cpuprofile`] : [];
-	// The client as it is installed warns of a timer that the product mends.
-	const process_ = spawn(
-		process.execPath,
-		['--disable-warning=TimeoutNegativeWarning', ...profile, join(import.meta.dirname, `kafka/${name}.ts`), JSON.stringify(work)],
-		{
-			stdio: ['ignore', 'pipe', 'inherit'],
-		},
-	);
+	const quiet = '--disable-warning=TimeoutNegativeWarning'; // the client as it is installed warns of a timer that the product mends
+	const process_ = spawn(process.execPath, [quiet, ...profile, join(import.meta.dirname, `kafka/${name}.ts`), JSON.stringify(work)], {
+		stdio: ['ignore', 'pipe', 'inherit'],
+	});
 	let output = '';
 	let hear: () => void = () => undefined;
 	const ready = new Promise<void>((resolve) => (hear = resolve));

@@ -1,4 +1,4 @@
-import { keyedTopics, type Topic } from '#schemas/topic.ts';
+import { partitionsOf, type Topic } from '#schemas/topic.ts';
 import type { EventLog } from '#stream/log/event-log.ts';
 import { type SinkGroup, sinkGroups } from '#stream/sinks/sink-groups.ts';
 
@@ -19,9 +19,7 @@ export interface LostPosition {
  */
 export async function skipLost(log: EventLog, group: SinkGroup, { move }: { move: boolean }): Promise<LostPosition[]> {
 	const topics: readonly Topic[] = sinkGroups[group];
-	const places = topics.flatMap((topic) =>
-		Array.from({ length: (keyedTopics as readonly Topic[]).includes(topic) ? log.partitions : 1 }, (_, partition) => ({ topic, partition })),
-	);
+	const places = topics.flatMap((topic) => Array.from({ length: partitionsOf(topic, log.partitions) }, (_, partition) => ({ topic, partition })));
 	const member = await log.join(group, topics);
 	try {
 		const others = places.filter(({ partition }) => !member.partitions().includes(partition));

@@ -74,7 +74,7 @@ export function advance(window: RegionWindow, as_of: number): void {
 	movePanes(window.seconds, as_of);
 	movePanes(window.tens, as_of);
 	moveQuarters(window.quarters, as_of);
-	release(window.held, as_of, { user: (kind, at) => countUser(window, kind, at), other: (event) => count(window, event) });
+	if (window.held.panes.size > 0) release(window.held, as_of, { user: (kind, at) => countUser(window, kind, at), other: (event) => count(window, event) });
 	advanceSupply(window.supply, as_of);
 	// A minute beyond what may be asked for, so that the horizon is a whole minute.
 	const horizon = Math.floor((as_of - window.lateness_ms - limits.final_back_ms_max) / MINUTE_MS) * MINUTE_MS - MINUTE_MS;

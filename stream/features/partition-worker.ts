@@ -111,8 +111,10 @@ export async function openPartitionWorker(number: number, options: PartitionWork
 	/** For the log, from what is folded already: nothing is read or saved before the log has it. */
 	let outbox: Appended[] = [];
 	const frames = frameMaker(number, {
-		...{ regions, catalogue, virtual: clock.virtual },
-		log: (live) => void log.append(live).catch(() => undefined),
+		regions,
+		catalogue,
+		virtual: clock.virtual,
+		log: (live) => void log.append(live).catch(() => undefined), // what was served is for training only: a gap there is no loss
 	});
 	/** Regions folded since the last save, and what a failed save left to be saved. */
 	const unsaved = new Set<string>();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { FeatureCheckpoints } from '#schemas/feature-checkpoints.ts';
 import { limits } from '#schemas/limits.ts';
-import { keyedTopics, retentionMs, type Topic, topics } from '#schemas/topic.ts';
+import { partitionsOf, retentionMs, type Topic, topics } from '#schemas/topic.ts';
 import { CHECKPOINT_TABLES, embeddedCheckpoints } from './embedded-checkpoints.ts';
 import { type Appended, type EventLog, LogUnavailable, PositionLost, type StoredRecord } from './event-log.ts';
 import { PartitionsDiffer } from './partitions-differ.ts';
@@ -82,7 +82,7 @@ export function openEmbeddedLog(directory: string, options: { partitions: number
 	}
 	const slots = new Map<Topic, Slot[]>();
 	for (const topic of topics) {
-		const partitions = (keyedTopics as readonly Topic[]).includes(topic) ? made : 1;
+		const partitions = partitionsOf(topic, made);
 		const own = Array.from({ length: partitions }, (_, partition): Slot => {
 			const { first, last } = db
 				.prepare('SELECT min(offset) AS first, max(offset) AS last FROM record WHERE topic = ? AND part = ?')

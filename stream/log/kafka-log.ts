@@ -1,11 +1,11 @@
 import type { KafkaPlace } from '#control-plane/kafka-place.ts';
-import { type Topic, topics } from '#schemas/topic.ts';
+import { partitionsOf, type Topic, topics } from '#schemas/topic.ts';
 import { type Appended, type EventLog, LogUnavailable } from './event-log.ts';
 import { kafkaClient } from './kafka-client.ts';
 import { kafkaEnds } from './kafka-ends.ts';
 import { joinKafka } from './kafka-member.ts';
 import { kafkaProducer, messageOf, sizeOf } from './kafka-producer.ts';
-import { partitionsOf, prepareTopics } from './kafka-topics.ts';
+import { prepareTopics } from './kafka-topics.ts';
 import type { Member } from './member.ts';
 
 /** Why there is no connection. A user's name or mechanism is for a human to mend; what the broker says of it may be anything, so it is left out. */

@@ -1,10 +1,7 @@
 import type { Admin, ITopicMetadata } from 'kafkajs';
 import { limits } from '#schemas/limits.ts';
-import { keyedTopics, retentionMs, type Topic, topics } from '#schemas/topic.ts';
+import { partitionsOf, retentionMs, type Topic, topics } from '#schemas/topic.ts';
 import { PartitionsDiffer } from './partitions-differ.ts';
-
-/** Partitions that a topic must have. */
-export const partitionsOf = (topic: Topic, keyed: number): number => ((keyedTopics as readonly Topic[]).includes(topic) ? keyed : 1);
 
 /**
  * The topics as the cluster has them. Those that another process has made a moment ago may still be without leaders, whose ends nobody tells: it waits for them,

@@ -1,6 +1,6 @@
 import { type Behind, behind, type Failing, failing } from '#schemas/behind.ts';
 import { limits } from '#schemas/limits.ts';
-import { keyedTopics, type Topic } from '#schemas/topic.ts';
+import { partitionsOf, type Topic } from '#schemas/topic.ts';
 import { Undecodable } from '../avro/codec.ts';
 import { causeOf } from '../cause-of.ts';
 import { type EventLog, PositionLost, type StoredRecord } from '../log/event-log.ts';
@@ -56,10 +56,7 @@ export async function openMover<T>(options: MoverOptions<T>): Promise<Sink> {
 	});
 
 	/** What this member moves of a topic: a side topic has one partition, however many the others have. */
-	const owned = (topic: Topic): readonly number[] => {
-		const keyed = (keyedTopics as readonly Topic[]).includes(topic);
-		return member.partitions().filter((partition) => keyed || partition === 0);
-	};
+	const owned = (topic: Topic): readonly number[] => member.partitions().filter((partition) => partition < partitionsOf(topic, log.partitions));
 
 	const keyOf = (topic: Topic, partition: number) => `${topic}/${partition}`;
 	async function positionOf(topic: Topic, partition: number): Promise<number> {

@@ -1,4 +1,5 @@
-// The peer: what most would write. The client as it is installed, a message a call, JSON, counts in Maps; no memory of ids, no lateness, no finals, no checkpoint but the group's offsets.
+// The peer: what most would write. The client as it is installed, a message a call, JSON, counts in Maps; no memory of ids, no lateness, no finals, no checkpoint
+// but the group's offsets.
 import { writeFileSync } from 'node:fs';
 import kafkajs from 'kafkajs';
 import { kafkaPlace } from '#control-plane/kafka-place.ts';
